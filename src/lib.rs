@@ -13,3 +13,4 @@ pub mod store;
 // Stages, in flow order.
 pub mod document;
 pub mod record;
+pub mod source;

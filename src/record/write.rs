@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ingest::{CardPart, DocumentMeta, Record, cards, chunk_card};
+use ingest::{Card, CardPart, Chunk, DocumentMeta, Record, cards, chunk_card};
 use jiff::Timestamp;
 use sqlx::Row;
 
@@ -13,12 +13,34 @@ use crate::ids::{BatchId, DocumentId, RecordId, RunId, SourceId};
 use crate::store::bulk::{self, Bind};
 use crate::store::TenantTx;
 
-/// A record on its way in, with who may see it.
+/// A record on its way in, with who may see it and its cards, cut into chunks.
 #[derive(Debug, Clone)]
 pub struct IncomingRecord {
-    pub record: Record,
-    /// Never empty.
-    pub audience: Vec<String>,
+    record: Record,
+    audience: Vec<String>,
+    body: String,
+    sha256: String,
+    cards: Vec<(Card, Vec<Chunk>)>,
+}
+
+impl IncomingRecord {
+    /// Does the work that needs no database (text, tokens, hashes), so that no transaction waits for it. CPU-bound: call it off the
+    /// async threads for more than a few records. An empty `audience` means everyone.
+    pub fn prepare(record: Record, mut audience: Vec<String>) -> Self {
+        if audience.is_empty() {
+            audience.push("everyone".to_owned());
+        }
+        let body = record.canonical_json();
+        let sha256 = sha256_hex(format!("{body}\n{}", audience.join(",")));
+        let cards = cards(&record)
+            .into_iter()
+            .map(|card| {
+                let chunks = chunk_card(&card, ingest::MAX_TOKENS);
+                (card, chunks)
+            })
+            .collect();
+        Self { record, audience, body, sha256, cards }
+    }
 }
 
 /// What a push did, in records.
@@ -41,8 +63,6 @@ struct Present {
 struct Next {
     id: RecordId,
     version: i64,
-    body: String,
-    sha256: String,
     incoming: IncomingRecord,
 }
 
@@ -61,11 +81,9 @@ pub async fn upsert(
     let present = present(tx, &ids).await?;
     let (mut unchanged, mut next) = (Vec::new(), Vec::new());
     for (id, incoming) in newest {
-        let body = incoming.record.canonical_json();
-        let sha256 = sha256_hex(format!("{body}\n{:?}", incoming.audience));
         let time_us = incoming.record.source_time.map(Timestamp::as_microsecond);
         let version = match present.get(&id.to_string()) {
-            Some(old) if old.live && old.body_sha256 == sha256 => {
+            Some(old) if old.live && old.body_sha256 == incoming.sha256 => {
                 applied.unchanged += 1;
                 unchanged.push(id);
                 continue;
@@ -84,7 +102,7 @@ pub async fn upsert(
                 1
             }
         };
-        next.push(Next { id, version, body, sha256, incoming });
+        next.push(Next { id, version, incoming });
     }
     touch(tx, run, &unchanged).await?;
     write(tx, source, run, batch, next, now).await?;
@@ -169,7 +187,7 @@ async fn insert_records(tx: &mut TenantTx, source: SourceId, run: RunId, next: &
             record.kind.as_str().into(),
             record.external_id.clone().into(),
             next.version.into(),
-            next.sha256.clone().into(),
+            next.incoming.sha256.clone().into(),
             record.source_time.map(Timestamp::as_microsecond).into(),
             run.to_string().into(),
         ]
@@ -185,8 +203,8 @@ async fn insert_versions(tx: &mut TenantTx, batch: BatchId, next: &[Next], now: 
         vec![
             next.id.to_string().into(),
             next.version.into(),
-            next.body.clone().into(),
-            next.sha256.clone().into(),
+            next.incoming.body.clone().into(),
+            sha256_hex(&next.incoming.body).into(),
             next.incoming.record.source_time.map(Timestamp::as_microsecond).into(),
             now.as_microsecond().into(),
             batch.to_string().into(),
@@ -227,15 +245,14 @@ async fn write_cards(
     now: Timestamp,
 ) -> sqlx::Result<()> {
     let mut documents = Vec::new();
-    for next in &next {
-        let record = &next.incoming.record;
-        for card in cards(record) {
+    for next in next {
+        let record = next.incoming.record;
+        for (card, chunks) in next.incoming.cards {
             let (part, audience) = match card.part {
                 CardPart::Main => ("main", next.incoming.audience.clone()),
                 CardPart::Cost => ("cost", vec![COSTS.to_owned()]),
             };
             let external_id = format!("record:{}:{}:{part}", record.kind.as_str(), record.external_id);
-            let chunks = chunk_card(&card, ingest::MAX_TOKENS);
             documents.push(document::Incoming {
                 document: DocumentId(ingest::document_id(tx.tenant().0, source.0, &external_id)),
                 external_id,
