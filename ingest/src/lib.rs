@@ -7,11 +7,15 @@ pub mod card;
 pub mod chunk;
 pub mod document;
 pub mod identifier;
+pub mod json;
 pub mod mapping;
 pub mod money;
+pub mod prose;
 pub mod record;
 pub mod reject;
 pub mod schema;
+pub mod table;
+pub mod text;
 
 pub use card::{Card, CardPart, FieldSpan, cards, display_value};
 pub use chunk::{Chunk, MAX_TOKENS, chunk_card, chunk_document, count_tokens};
@@ -19,7 +23,7 @@ pub use document::{
     Document, DocumentKind, DocumentMeta, Markup, chunk_id, document_id, record_id, sha256, sha256_hex,
 };
 pub use identifier::{Identifier, IdentifierScheme, identifiers_in};
-pub use mapping::{Mapping, MappingError, SourceFile};
+pub use mapping::{Ingested, Mapping, MappingError, SourceFile};
 pub use money::{Currency, Decimal, Money, MoneyError};
 pub use record::{Fields, Link, Record, RecordKind, Value};
 pub use reject::{Limits, Rejection};

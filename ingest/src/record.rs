@@ -90,7 +90,7 @@ pub enum Value {
     Text(String),
     Integer(i64),
     /// A number that counts or measures; trailing zeros carry no meaning (`Value::quantity` drops them).
-    Quantity(Decimal),
+    Quantity(#[serde(with = "exact")] Decimal),
     Money(Money),
     Date(Date),
     Time(Timestamp),
@@ -148,6 +148,21 @@ impl Value {
             Self::Date(date) => date.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp()),
             Self::Text(_) | Self::Integer(_) | Self::Quantity(_) | Self::Money(_) | Self::Flag(_) => None,
         }
+    }
+}
+
+/// A quantity as text, in its one canonical form both ways.
+mod exact {
+    use super::Decimal;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(decimal: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&super::normalise(*decimal))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        crate::money::parse_decimal(&text).map_err(serde::de::Error::custom)
     }
 }
 

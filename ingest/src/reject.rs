@@ -61,6 +61,8 @@ pub struct Limits {
     pub depth: usize,
     /// Rows of one file.
     pub rows: u64,
+    /// Values of one JSON text, nested ones included (each takes some 50 bytes of memory).
+    pub json_values: u64,
     /// Bytes of a document's text.
     pub document_bytes: usize,
     /// Nesting of HTML elements.
@@ -75,6 +77,7 @@ impl Default for Limits {
             cell_bytes: 1 << 20,
             depth: 64,
             rows: 5_000_000,
+            json_values: 20_000_000,
             document_bytes: 8 << 20,
             html_depth: 512,
         }
