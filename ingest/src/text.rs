@@ -116,7 +116,7 @@ pub fn for_matching(text: &str) -> String {
     folded
 }
 
-/// The ASCII letter or digit a look-alike stands for, in upper case; other characters unchanged.
+/// The ASCII letter a look-alike stands for, in upper case; other characters unchanged.
 ///
 /// Covers the Cyrillic, Greek and Armenian letters that are drawn like Latin capitals or small letters (Unicode
 /// confusables.txt, single-character targets), which is what forged order numbers are made of. Call after NFKC, which
@@ -148,8 +148,6 @@ pub fn unconfuse(c: char) -> char {
         'х' | 'Х' | 'Χ' | 'χ' => 'X',
         'у' | 'У' | 'Υ' | 'ү' | 'Ү' => 'Y',
         'Ζ' | 'ζ' => 'Z',
-        'З' | 'з' | 'Ӡ' => '3',
-        'б' => '6',
         c => c,
     }
 }
