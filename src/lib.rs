@@ -4,4 +4,5 @@ pub mod embed;
 pub mod llm;
 pub mod net;
 pub mod secret;
+
 pub mod vector;

@@ -9,9 +9,9 @@
 //! query across tenants, or one that ignores who is asking, is not expressible.
 
 pub mod conformance;
+mod edge;
 pub mod embedded;
 mod filter;
-mod payload_index;
 mod shard;
 
 pub use filter::{EmptyAudience, Filter};

