@@ -2,7 +2,7 @@
 //!
 //! The engine's reads may run side by side and beside a write; its `flush()` panics when a write holds the log's lock, and
 //! its log is never read back at start. So all writes, flushes and optimisations of a shard go through one task
-//! ([`write_loop`]), which acknowledges a group of writes only after it flushed them: what was acknowledged survives a crash.
+//! ([`WriteLoop`]), which acknowledges a group of writes only after it flushed them: what was acknowledged survives a crash.
 //! A panic of the engine stays inside the blocking thread it happened on and becomes [`VectorError::Engine`]; the shard is
 //! then marked and reopened before its next use. Which shards are open is `embedded`'s business.
 
@@ -146,78 +146,97 @@ struct WriteLoop {
     must_reopen: Arc<AtomicBool>,
 }
 
+/// What the write loop does next.
+enum Next {
+    Apply(Write, Acknowledge),
+    Optimise,
+    End,
+}
+
 impl WriteLoop {
     /// Runs until every sender is gone and the queue is empty.
     async fn run(mut self) {
         loop {
-            let due = self.unoptimised >= self.optimise_after;
-            let overdue = self.unoptimised >= self.optimise_after.saturating_mul(OVERDUE);
-            let first = if overdue {
-                self.queue.try_recv().ok().filter(|_| false)
-            } else if due {
-                match tokio::time::timeout(QUIET, self.queue.recv()).await {
-                    Ok(Some(first)) => Some(first),
-                    Ok(None) => return,
-                    Err(_) => None,
-                }
-            } else {
-                match self.queue.recv().await {
-                    Some(first) => Some(first),
-                    None => return,
-                }
-            };
-            match first {
-                Some(first) => self.apply_group(first).await,
-                None => self.optimise().await,
+            match self.next().await {
+                Next::Apply(write, acknowledge) => self.apply_group(write, acknowledge).await,
+                Next::Optimise => self.optimise().await,
+                Next::End => return,
             }
         }
+    }
+
+    async fn next(&mut self) -> Next {
+        let received = if self.unoptimised < self.optimise_after {
+            self.queue.recv().await
+        } else if self.unoptimised >= self.optimise_after.saturating_mul(OVERDUE) {
+            return Next::Optimise;
+        } else {
+            match tokio::time::timeout(QUIET, self.queue.recv()).await {
+                Ok(received) => received,
+                Err(_) => return Next::Optimise,
+            }
+        };
+        received.map_or(Next::End, |(write, acknowledge)| Next::Apply(write, acknowledge))
     }
 
     /// Applies `first` and what else is waiting, flushes once, then acknowledges.
-    async fn apply_group(&mut self, first: (Write, Acknowledge)) {
-        let mut writes = vec![first.0];
-        let mut acknowledges = vec![first.1];
-        while writes.len() < GROUP {
+    async fn apply_group(&mut self, first: Write, acknowledge: Acknowledge) {
+        let mut applied = vec![(acknowledge, self.apply(first).await)];
+        while applied.len() < GROUP {
             let Ok((write, acknowledge)) = self.queue.try_recv() else { break };
-            writes.push(write);
-            acknowledges.push(acknowledge);
+            applied.push((acknowledge, self.apply(write).await));
         }
-        self.unoptimised += writes.iter().map(Write::points).sum::<usize>();
-        let engine = self.engine.clone();
-        let applied = tokio::task::spawn_blocking(move || {
-            let results: Vec<_> = writes.into_iter().map(|write| apply(&engine, write)).collect();
-            engine.flush();
-            results
-        });
-        let results = match applied.await {
-            Ok(results) => results,
-            Err(_) => {
-                self.must_reopen.store(true, Ordering::Relaxed);
-                vec![Err(VectorError::Engine("it panicked while writing".into())); acknowledges.len()]
-            }
-        };
-        for (acknowledge, result) in acknowledges.into_iter().zip(results) {
-            // A caller that went away no longer wants to know.
-            let _ = acknowledge.send(result);
-        }
+        self.flush_and_acknowledge(applied).await;
     }
 
+    /// Optimises while writes go on. Those are found at once, but acknowledged only after the optimisation: until then a
+    /// delete from a segment that is being rebuilt is in memory only.
     async fn optimise(&mut self) {
         self.unoptimised = 0;
         let engine = self.engine.clone();
-        let optimised = tokio::task::spawn_blocking(move || {
-            let outcome = engine.optimize().map(drop).map_err(engine_error);
-            engine.flush();
-            outcome.map(|()| log_bytes(engine.path()))
-        });
-        match optimised.await {
-            Ok(Ok(log_bytes)) if log_bytes <= MAX_WAL_BYTES => {}
-            Ok(Ok(_)) => self.must_reopen.store(true, Ordering::Relaxed),
+        let mut optimising = tokio::task::spawn_blocking(move || engine.optimize().map(drop).map_err(engine_error));
+        let mut applied = Vec::new();
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut optimising => break outcome,
+                Some((write, acknowledge)) = self.queue.recv() => applied.push((acknowledge, self.apply(write).await)),
+                // The queue is closed: nothing is left to do but to wait.
+                else => break (&mut optimising).await,
+            }
+        };
+        self.flush_and_acknowledge(applied).await;
+        match outcome {
+            Ok(Ok(())) if log_bytes(self.engine.path()) <= MAX_WAL_BYTES => {}
+            Ok(Ok(())) => self.must_reopen.store(true, Ordering::Relaxed),
             Ok(Err(error)) => tracing::warn!(%error, "a vector shard could not be optimised"),
             Err(_) => {
                 self.must_reopen.store(true, Ordering::Relaxed);
                 tracing::error!("the vector engine panicked while optimising");
             }
+        }
+    }
+
+    async fn apply(&mut self, write: Write) -> Result<(), VectorError> {
+        self.unoptimised += write.points();
+        let engine = self.engine.clone();
+        let applied = tokio::task::spawn_blocking(move || apply(&engine, write)).await;
+        applied.unwrap_or_else(|_| {
+            self.must_reopen.store(true, Ordering::Relaxed);
+            Err(VectorError::Engine("it panicked while writing".into()))
+        })
+    }
+
+    /// Makes what was applied durable, then tells the callers. When the flush fails, none of it counts.
+    async fn flush_and_acknowledge(&self, applied: Vec<(Acknowledge, Result<(), VectorError>)>) {
+        let engine = self.engine.clone();
+        let flushed = tokio::task::spawn_blocking(move || engine.flush()).await.is_ok();
+        if !flushed {
+            self.must_reopen.store(true, Ordering::Relaxed);
+        }
+        for (acknowledge, result) in applied {
+            let result = if flushed { result } else { Err(VectorError::Unavailable("the flush failed".into())) };
+            // A caller that went away no longer wants to know.
+            let _ = acknowledge.send(result);
         }
     }
 }

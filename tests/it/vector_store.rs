@@ -271,3 +271,73 @@ async fn filters_and_counts_hold_after_an_optimisation() {
     let nobody = Filter::for_audience(["stranger".to_owned()]).unwrap();
     assert_eq!(store.search_dense(tenant(1), vec![1.0; DIM], &nobody, 10).await.unwrap().len(), 0);
 }
+
+/// Numbers, not a verdict: `cargo test --test it -- --ignored --nocapture measure_20_000_points`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement of about a minute"]
+async fn measure_20_000_points() {
+    const POINTS: u128 = 20_000;
+    const WORDS: [&str; 16] = [
+        "order", "shipment", "refund", "invoice", "carrier", "pallet", "supplier", "receipt", "stock", "return", "credit",
+        "price", "customer", "warehouse", "late", "damaged",
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(EmbeddedConfig::new(directory.path(), EmbeddingSpec::new("m", 384))).unwrap();
+    let mut state = 7_u64;
+    let mut next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize
+    };
+    let mut made = |n: u128| {
+        let words: Vec<&str> = (0..60).map(|_| WORDS[next() % WORDS.len()]).collect();
+        let dense = (0..384).map(|_| (next() % 2001) as f32 / 1000.0 - 1.0).collect();
+        Point {
+            chunk_id: Uuid::from_u128(n),
+            text_for_bm25: format!("SO-{n} {}", words.join(" ")),
+            dense: Some(dense),
+            ..point(n)
+        }
+    };
+    let started = std::time::Instant::now();
+    for batch in 0..POINTS / 500 {
+        store.upsert(tenant(1), (batch * 500..batch * 500 + 500).map(&mut made).collect()).await.unwrap();
+    }
+    println!("{POINTS} points in batches of 500: {:?}", started.elapsed());
+    let queries: Vec<Point> = (0..200).map(|n| made(1_000_000 + n)).collect();
+    for phase in ["as written", "optimised"] {
+        let mut times = Vec::new();
+        for query in &queries {
+            let filter = agent().effective_on(20_000).kinds(vec!["order".into()]);
+            let started = std::time::Instant::now();
+            let dense = store.search_dense(tenant(1), query.dense.clone().unwrap(), &filter, 50);
+            let sparse = store.search_sparse(tenant(1), "late shipment refund SO-17", &filter, 50);
+            let (dense, sparse) = futures::join!(dense, sparse);
+            assert_eq!((dense.unwrap().len(), sparse.unwrap().len()), (50, 50));
+            times.push(started.elapsed());
+        }
+        times.sort();
+        println!("{phase}: hybrid query p50 {:?}, p99 {:?}", times[100], times[198]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let started = std::time::Instant::now();
+        if phase == "as written" {
+            let fresh = Point { text_for_bm25: "urgentword".into(), ..made(3_000_000) };
+            let write = store.upsert(tenant(1), vec![fresh]);
+            let seen = async {
+                while found(&store, tenant(1), "urgentword").await.is_empty() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                println!("a write beside an optimisation is found after {:?}", started.elapsed());
+            };
+            futures::join!(write, seen).0.unwrap();
+            println!("and acknowledged after {:?}", started.elapsed());
+        }
+        let started = std::time::Instant::now();
+        for n in 0..10 {
+            store.upsert(tenant(1), vec![made(2_000_000 + n)]).await.unwrap();
+        }
+        println!("10 writes of one point: {:?}", started.elapsed());
+    }
+    let started = std::time::Instant::now();
+    store.close().await.unwrap();
+    println!("close: {:?}", started.elapsed());
+}
