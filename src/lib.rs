@@ -18,6 +18,10 @@ pub mod vector;
 
 // Stages, in flow order.
 pub mod document;
+pub mod index;
 pub mod record;
 pub mod source;
-pub mod index;
+
+// The service put together, and its faces.
+pub mod app;
+pub mod http;

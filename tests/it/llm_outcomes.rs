@@ -209,7 +209,8 @@ async fn repeated_failures_open_the_breaker_and_a_rest_closes_it() {
     server.then(Script::Text("unused"));
     assert_eq!(chat.complete(request()).await.unwrap().text, "well again");
 
-    let server = StubLlm::start([Script::Status(500, None), Script::Status(500, None), Script::Text("well again")]).await;
+    let server =
+        StubLlm::start([Script::Status(500, None), Script::Status(500, None), Script::Text("well again")]).await;
     let chat = OpenAiChat::new(ProviderConfig { breaker, ..config(&server) }, "stub-model", false).unwrap();
     chat.complete(request()).await.unwrap_err();
     chat.complete(request()).await.unwrap_err();

@@ -138,7 +138,8 @@ async fn whole(script: Script, body: &Value) -> Response {
         }
         Script::Stall => broken_after(json_type(), vec!["{\"id\": ".to_owned()], After::Silence),
         Script::Refusal => {
-            Json(completion(json!({"role": "assistant", "content": null, "refusal": "no"}), Some("stop"))).into_response()
+            Json(completion(json!({"role": "assistant", "content": null, "refusal": "no"}), Some("stop")))
+                .into_response()
         }
         Script::Vectors(dim) => {
             let inputs = body["input"].as_array().map_or(0, Vec::len);
@@ -172,7 +173,9 @@ fn words(text: &str) -> Vec<String> {
 fn ended(mut events: Vec<String>, finish: Option<&str>) -> Vec<String> {
     if let Some(finish) = finish {
         events.push(event(json!({}), Some(finish)));
-        events.push("data: {\"choices\": [], \"usage\": {\"prompt_tokens\": 7, \"completion_tokens\": 3}}\n\n".to_owned());
+        events.push(
+            "data: {\"choices\": [], \"usage\": {\"prompt_tokens\": 7, \"completion_tokens\": 3}}\n\n".to_owned(),
+        );
     }
     events.push("data: [DONE]\n\n".to_owned());
     events
