@@ -6,6 +6,8 @@
 pub mod card;
 pub mod chunk;
 pub mod document;
+mod front_matter;
+mod html;
 pub mod identifier;
 pub mod json;
 pub mod mapping;

@@ -46,14 +46,7 @@ pub fn chunk_document(document: &Document, max_tokens: usize) -> Vec<Chunk> {
         Markup::Markdown => headings(text),
         Markup::Plain => Vec::new(),
     };
-    let mut spans = Vec::new();
-    for window in windows(text, &headings) {
-        let sizer = WindowSizer::new(&text[window.clone()]);
-        for span in split(&text[window.clone()], document.markup, max_tokens, &sizer) {
-            spans.push(window.start + span.start..window.start + span.end);
-        }
-    }
-    let spans = exact(text, document.markup, max_tokens, spans);
+    let spans = split_by_windows(text, &headings, document.markup, max_tokens);
     let spans = with_following_text(text, &headings, max_tokens, spans);
     let mut paths = Paths::new(&headings);
     let numbered = (0..).zip(spans);
@@ -74,9 +67,10 @@ pub fn chunk_card(card: &Card, max_tokens: usize) -> Vec<Chunk> {
     for line in lines(text) {
         let size = count_tokens(&text[line.clone()]);
         if size > max_tokens {
-            let pieces = split(&text[line.clone()], Markup::Plain, max_tokens, &ExactSizer);
-            let pieces = pieces.into_iter().map(|piece| line.start + piece.start..line.start + piece.end);
-            runs.extend(pieces.map(|piece| (piece.clone(), count_tokens(&text[piece]))));
+            let pieces = split_by_windows(&text[line.clone()], &[], Markup::Plain, max_tokens);
+            runs.extend(
+                pieces.into_iter().map(|(piece, tokens)| (line.start + piece.start..line.start + piece.end, tokens)),
+            );
             continue;
         }
         if let Some((run, run_size)) = runs.last_mut()
@@ -108,6 +102,18 @@ fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
         at += line.len() + 1;
         (!line.trim().is_empty()).then_some(span)
     })
+}
+
+/// Spans of at most `max_tokens` with their exact counts, each within one window.
+fn split_by_windows(text: &str, headings: &[Heading], markup: Markup, max_tokens: usize) -> Vec<(Range<usize>, usize)> {
+    let mut spans = Vec::new();
+    for window in windows(text, headings) {
+        let sizer = WindowSizer::new(&text[window.clone()]);
+        for span in split(&text[window.clone()], markup, max_tokens, &sizer) {
+            spans.push(window.start + span.start..window.start + span.end);
+        }
+    }
+    exact(text, markup, max_tokens, spans)
 }
 
 /// Trimmed spans of at most `max_tokens` by the sizer's count.
