@@ -91,9 +91,7 @@ fn class_v4(address: Ipv4Addr) -> Class {
 
 fn class_v6(address: Ipv6Addr) -> Class {
     let segments = address.segments();
-    let embedded = |high: u16, low: u16| {
-        class_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
-    };
+    let embedded = |high: u16, low: u16| class_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
     match segments {
         [0, 0, 0, 0, 0, 0, 0, 1] => Class::Private("loopback"),
         [0, 0, 0, 0, 0, 0, 0, 0] => Class::Never("unspecified"),
@@ -160,7 +158,10 @@ impl Endpoint {
     ///
     /// `lookup` replaces the system's resolver; tests use it.
     pub fn client(&self, connect_timeout: Duration, lookup: Arc<dyn Lookup>) -> Result<reqwest::Client, NetError> {
-        guarded(self.policy, connect_timeout, lookup).redirect(reqwest::redirect::Policy::none()).build().map_err(|_| NetError::Client)
+        guarded(self.policy, connect_timeout, lookup)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|_| NetError::Client)
     }
 }
 

@@ -63,7 +63,10 @@ mod tests {
     fn shared_words_are_nearer_than_none() {
         let cosine = |a: &str, b: &str| embed(a).iter().zip(embed(b)).map(|(x, y)| x * y).sum::<f32>();
         assert_eq!(embed("Late shipment"), embed("late SHIPMENT"));
-        assert!(cosine("late shipment of order", "order shipment is late") > cosine("late shipment of order", "tone of voice"));
+        assert!(
+            cosine("late shipment of order", "order shipment is late")
+                > cosine("late shipment of order", "tone of voice")
+        );
         assert!((cosine("", "") - 1.0).abs() < 1e-6);
     }
 }

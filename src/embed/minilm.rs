@@ -83,8 +83,10 @@ impl MiniLm {
 
 impl Loaded {
     fn vectors(&self, texts: Vec<&str>) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let encoded =
-            self.tokenizer.encode_batch(texts, true).map_err(|_| EmbedError::Model("the text cannot be tokenized".into()))?;
+        let encoded = self
+            .tokenizer
+            .encode_batch(texts, true)
+            .map_err(|_| EmbedError::Model("the text cannot be tokenized".into()))?;
         let ids: Vec<Vec<u32>> = encoded.iter().map(|encoding| encoding.get_ids().to_vec()).collect();
         let mask: Vec<Vec<u32>> = encoded.iter().map(|encoding| encoding.get_attention_mask().to_vec()).collect();
         self.forward(ids, mask).map_err(|error| EmbedError::Model(error.to_string()))

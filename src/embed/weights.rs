@@ -105,7 +105,10 @@ impl Weights {
 
     /// The bytes of both files, with the expected hashes. Reads 91 MB; call it on a blocking thread.
     pub fn read(&self) -> Result<WeightBytes, WeightsError> {
-        Ok(WeightBytes { model: read_checked(&self.directory, MODEL)?, tokenizer: read_checked(&self.directory, TOKENIZER)? })
+        Ok(WeightBytes {
+            model: read_checked(&self.directory, MODEL)?,
+            tokenizer: read_checked(&self.directory, TOKENIZER)?,
+        })
     }
 }
 
@@ -200,7 +203,9 @@ mod tests {
     async fn without_weights_the_outcome_says_what_was_tried() {
         let cache = tempfile::tempdir().unwrap();
         let config = WeightsConfig { sources: vec![], ..WeightsConfig::new(cache.path().join("none")) };
-        let Resolution::Unavailable { why } = resolve(&config, &|_| ()).await else { panic!("found weights in nothing") };
+        let Resolution::Unavailable { why } = resolve(&config, &|_| ()).await else {
+            panic!("found weights in nothing")
+        };
         assert!(why.contains("cache: model.safetensors cannot be read"), "{why}");
     }
 

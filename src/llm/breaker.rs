@@ -23,10 +23,16 @@ impl Default for BreakerConfig {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: Instant },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Instant,
+    },
     /// One call is trying; the others are refused until it is known how it went, or until `until` if it never says.
-    Trying { until: Instant },
+    Trying {
+        until: Instant,
+    },
 }
 
 /// Shared by all calls to one provider.
@@ -64,7 +70,9 @@ impl Breaker {
         let mut state = self.state();
         let opened = State::Open { until: now + self.config.rest };
         *state = match *state {
-            State::Closed { failures } if failures + 1 < self.config.failures => State::Closed { failures: failures + 1 },
+            State::Closed { failures } if failures + 1 < self.config.failures => {
+                State::Closed { failures: failures + 1 }
+            }
             State::Open { until } => State::Open { until },
             State::Closed { .. } | State::Trying { .. } => opened,
         };

@@ -25,7 +25,11 @@ use reqwest::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{LlmError, breaker::{Breaker, BreakerConfig}, sse, wire};
+use super::{
+    LlmError,
+    breaker::{Breaker, BreakerConfig},
+    sse, wire,
+};
 use crate::{
     net::{self, Endpoint, Lookup, NetError, NetPolicy, SystemLookup},
     secret::Secret,
@@ -227,8 +231,7 @@ impl Guard {
             return Ok(rebuilt(status, headers, reqwest::Body::wrap_stream(lines)));
         }
         let bytes = read_bounded(response, self.max_response_bytes).await?;
-        let body: Value =
-            serde_json::from_slice(&bytes).map_err(|_| LlmError::Malformed("the reply is not JSON"))?;
+        let body: Value = serde_json::from_slice(&bytes).map_err(|_| LlmError::Malformed("the reply is not JSON"))?;
         match body.get("error") {
             None | Some(Value::Null) => Ok(rebuilt(status, headers, bytes.into())),
             Some(error) => Err(wire::error_member(error)),
@@ -340,7 +343,8 @@ mod tests {
 
     #[test]
     fn the_key_is_nowhere_in_debug_output() {
-        let config = ProviderConfig { key: Some(Secret::new("sk-live-1")), ..ProviderConfig::new("https://api.test/v1") };
+        let config =
+            ProviderConfig { key: Some(Secret::new("sk-live-1")), ..ProviderConfig::new("https://api.test/v1") };
         let shown = format!("{config:?} {:?}", authorization(config.key.as_ref().unwrap()));
         assert!(!shown.contains("sk-live"), "{shown}");
         assert!(authorization(&Secret::new("a\r\nX-Evil: 1")).is_err());

@@ -82,7 +82,8 @@ mod tests {
     use super::*;
 
     async fn run(parts: &[&str], max_bytes: usize) -> String {
-        let parts: Vec<Result<Bytes, std::io::Error>> = parts.iter().map(|part| Ok(Bytes::from(part.to_string()))).collect();
+        let parts: Vec<Result<Bytes, std::io::Error>> =
+            parts.iter().map(|part| Ok(Bytes::from(part.to_string()))).collect();
         let out: Vec<_> = checked(futures::stream::iter(parts), max_bytes).collect().await;
         out.into_iter().map(|bytes| String::from_utf8(bytes.unwrap().to_vec()).unwrap()).collect()
     }

@@ -80,8 +80,7 @@ impl From<UsageBody> for Usage {
 
 /// Reads a reply or event; an `error` member is an error whatever the status was.
 pub(super) fn reply(value: Value) -> Result<Reply, LlmError> {
-    let reply: Reply =
-        serde_json::from_value(value).map_err(|_| LlmError::Malformed("not a chat completion"))?;
+    let reply: Reply = serde_json::from_value(value).map_err(|_| LlmError::Malformed("not a chat completion"))?;
     match &reply.error {
         None | Some(Value::Null) => Ok(reply),
         Some(error) => Err(error_member(error)),

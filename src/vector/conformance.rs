@@ -9,7 +9,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    ALWAYS_FROM_DAY, ALWAYS_TO_DAY, Counts, EmbeddingSpec, Filter, Hit, Payload, Point, StoredId, VectorError, VectorStore,
+    ALWAYS_FROM_DAY, ALWAYS_TO_DAY, Counts, EmbeddingSpec, Filter, Hit, Payload, Point, StoredId, VectorError,
+    VectorStore,
 };
 
 /// No chunk.
@@ -179,7 +180,10 @@ async fn a_tenant_never_sees_another_tenants_chunks(store: &dyn VectorStore) {
     let (a, b) = (empty_tenant(store, "A").await, empty_tenant(store, "B").await);
     let vector = [1.0, 0.0, 0.0, 0.0];
     store.upsert(a, vec![point("of A", "secret price", Some(vector))]).await.expect("upsert");
-    store.upsert(b, vec![point("of B", "secret price", Some(vector)), point("shared id", "x", None)]).await.expect("upsert");
+    store
+        .upsert(b, vec![point("of B", "secret price", Some(vector)), point("shared id", "x", None)])
+        .await
+        .expect("upsert");
     assert_eq!(by_word(store, a, "secret price", &everyone()).await, [id("of A")]);
     assert_eq!(by_meaning(store, a, vector, &everyone()).await, [id("of A")]);
     assert_eq!(by_word(store, a, "secret price", &everyone().documents(vec![id("document")])).await, [id("of A")]);
@@ -232,7 +236,8 @@ async fn ids_are_scrolled_in_pages(store: &dyn VectorStore) {
 
 async fn mistakes_are_refused_by_name(store: &dyn VectorStore) {
     let tenant = empty_tenant(store, "mistakes").await;
-    let refused = |outcome: Result<(), VectorError>| assert!(matches!(outcome, Err(VectorError::Invalid(_))), "{outcome:?}");
+    let refused =
+        |outcome: Result<(), VectorError>| assert!(matches!(outcome, Err(VectorError::Invalid(_))), "{outcome:?}");
     let mut short = point("short", "x", None);
     short.dense = Some(vec![1.0; DIM - 1]);
     refused(store.upsert(tenant, vec![short]).await);

@@ -25,8 +25,8 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Counts, EmbeddingSpec, Filter, Hit, MAX_LIMIT, MAX_TEXT_BYTES, Point, StoredId, VectorError, VectorFuture, VectorStore,
-    edge,
+    Counts, EmbeddingSpec, Filter, Hit, MAX_LIMIT, MAX_TEXT_BYTES, Point, StoredId, VectorError, VectorFuture,
+    VectorStore, edge,
     shard::{self, Marker, OpenShard, Write, engine_error},
 };
 
@@ -172,9 +172,9 @@ impl Inner {
             return Err(VectorError::Closed);
         }
         let mut slots = self.slots();
-        let slot = slots.entry(tenant).or_insert_with(|| {
-            Arc::new(Slot { shard: Arc::new(RwLock::new(None)), used: Mutex::new(Instant::now()) })
-        });
+        let slot = slots
+            .entry(tenant)
+            .or_insert_with(|| Arc::new(Slot { shard: Arc::new(RwLock::new(None)), used: Mutex::new(Instant::now()) }));
         slot.touch();
         Ok(slot.clone())
     }
@@ -224,8 +224,7 @@ impl Inner {
             let marker =
                 Marker { format: FORMAT, spec: self.config.spec.clone(), bm25_avg_len: self.config.bm25_avg_len };
             let optimise_after = self.config.optimise_after;
-            let opening =
-                tokio::task::spawn_blocking(move || OpenShard::open(&directory, &marker, optimise_after));
+            let opening = tokio::task::spawn_blocking(move || OpenShard::open(&directory, &marker, optimise_after));
             let opened = opening.await.unwrap_or_else(|_| Err(VectorError::Engine("it panicked while opening".into())));
             *guard = Some(opened?);
         }
@@ -320,7 +319,8 @@ impl Inner {
         }
         let mut vectors = vectors.into_iter();
         loop {
-            let batch: Vec<_> = vectors.by_ref().take(WRITE_BATCH).map(|(id, dense)| edge::dense_update(id, dense)).collect();
+            let batch: Vec<_> =
+                vectors.by_ref().take(WRITE_BATCH).map(|(id, dense)| edge::dense_update(id, dense)).collect();
             if batch.is_empty() {
                 return Ok(());
             }
@@ -381,7 +381,12 @@ fn scroll(engine: &EdgeShard, after: Option<Uuid>, limit: usize) -> Result<Vec<S
     };
     // The engine's offset is the first id to return, ours the last one seen: ask for one more and drop it.
     let (records, _) = engine.scroll(page(after.map(edge::point_id), limit + 1, None)).map_err(engine_error)?;
-    let ids: Vec<_> = records.into_iter().map(|record| record.id).filter(|id| after.map(edge::point_id) != Some(*id)).take(limit).collect();
+    let ids: Vec<_> = records
+        .into_iter()
+        .map(|record| record.id)
+        .filter(|id| after.map(edge::point_id) != Some(*id))
+        .take(limit)
+        .collect();
     let these: HasIdCondition = ids.iter().copied().collect();
     let filter = EdgeFilter { must: Some(vec![Condition::HasId(these), has_dense()]), ..EdgeFilter::default() };
     let (dense, _) = engine.scroll(page(None, limit, Some(filter))).map_err(engine_error)?;
@@ -418,7 +423,13 @@ impl VectorStore for EmbeddedStore {
         })
     }
 
-    fn search_dense(&self, tenant: Uuid, vector: Vec<f32>, filter: &Filter, limit: usize) -> VectorFuture<'_, Vec<Hit>> {
+    fn search_dense(
+        &self,
+        tenant: Uuid,
+        vector: Vec<f32>,
+        filter: &Filter,
+        limit: usize,
+    ) -> VectorFuture<'_, Vec<Hit>> {
         let (inner, filter) = (self.inner.clone(), filter.clone());
         Box::pin(async move {
             inner.check_vector(&vector)?;
@@ -444,7 +455,9 @@ impl VectorStore for EmbeddedStore {
 
     fn scroll_ids(&self, tenant: Uuid, after: Option<Uuid>, limit: usize) -> VectorFuture<'_, Vec<StoredId>> {
         let inner = self.inner.clone();
-        Box::pin(async move { inner.read(tenant, move |engine| scroll(engine, after, limit.clamp(1, MAX_LIMIT))).await })
+        Box::pin(
+            async move { inner.read(tenant, move |engine| scroll(engine, after, limit.clamp(1, MAX_LIMIT))).await },
+        )
     }
 
     fn count(&self, tenant: Uuid) -> VectorFuture<'_, Counts> {

@@ -42,8 +42,11 @@ impl EmbeddingSpec {
     ///
     /// Two models may fall together in it, which is why a shard also stores the full spec and compares it when opened.
     pub fn version(&self) -> String {
-        let slug: String =
-            self.model_id.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        let slug: String = self
+            .model_id
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+            .collect();
         format!("{}-{}", slug.trim_matches('-'), self.dim)
     }
 }
@@ -143,7 +146,8 @@ pub trait VectorStore: Send + Sync {
     fn delete(&self, tenant: Uuid, chunk_ids: Vec<Uuid>) -> VectorFuture<'_, ()>;
 
     /// Nearest chunks by cosine, best first, ties by lower id. Chunks without a dense vector are not found.
-    fn search_dense(&self, tenant: Uuid, vector: Vec<f32>, filter: &Filter, limit: usize) -> VectorFuture<'_, Vec<Hit>>;
+    fn search_dense(&self, tenant: Uuid, vector: Vec<f32>, filter: &Filter, limit: usize)
+    -> VectorFuture<'_, Vec<Hit>>;
 
     /// Best chunks by BM25, best first, ties by lower id. A text of nothing but stop words finds nothing.
     fn search_sparse(&self, tenant: Uuid, text: &str, filter: &Filter, limit: usize) -> VectorFuture<'_, Vec<Hit>>;

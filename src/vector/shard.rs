@@ -18,8 +18,8 @@ use std::{
 
 use qdrant_edge::{
     CreateIndex, EdgeShard, FieldIndexOperations, PayloadFieldSchema, PointInsertOperations, PointOperations,
-    PointStructPersisted, PointVectorsPersisted, UpdateOperation, UpdateVectorsOp, VectorOperations, WithPayloadInterface,
-    WithVector,
+    PointStructPersisted, PointVectorsPersisted, UpdateOperation, UpdateVectorsOp, VectorOperations,
+    WithPayloadInterface, WithVector,
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -283,10 +283,8 @@ fn create(directory: &Path, marker: &Marker) -> Result<EdgeShard, VectorError> {
     cleared.map_err(|error| unavailable(&error))?;
     let engine = EdgeShard::new(directory, edge::shard_config(&marker.spec)).map_err(engine_error)?;
     for (field, schema) in edge::INDEXED {
-        let index = CreateIndex {
-            field_name: edge::path(field),
-            field_schema: Some(PayloadFieldSchema::FieldType(schema)),
-        };
+        let index =
+            CreateIndex { field_name: edge::path(field), field_schema: Some(PayloadFieldSchema::FieldType(schema)) };
         let operation = UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(index));
         engine.update(operation).map_err(engine_error)?;
     }

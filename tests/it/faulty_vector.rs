@@ -81,7 +81,13 @@ impl VectorStore for FaultyVectorStore {
         self.faulty(self.inner.delete(tenant, chunk_ids))
     }
 
-    fn search_dense(&self, tenant: Uuid, vector: Vec<f32>, filter: &Filter, limit: usize) -> VectorFuture<'_, Vec<Hit>> {
+    fn search_dense(
+        &self,
+        tenant: Uuid,
+        vector: Vec<f32>,
+        filter: &Filter,
+        limit: usize,
+    ) -> VectorFuture<'_, Vec<Hit>> {
         self.faulty_read(self.inner.search_dense(tenant, vector, filter, limit))
     }
 

@@ -175,7 +175,7 @@ async fn a_structured_answer_of_another_shape_is_malformed() {
 async fn another_attempt_is_made_only_when_nothing_was_received() {
     let retried = [Script::Status(503, None), Script::Status(429, Some("0")), Script::Text("third time")];
     let server = StubLlm::start(retried.clone()).await;
-    let patient = |server| ProviderConfig { retries: 2, ..config(server) };
+    let patient = |server: &StubLlm| ProviderConfig { retries: 2, ..config(server) };
     assert_eq!(chat(patient(&server)).complete(request()).await.unwrap().text, "third time");
     assert_eq!(server.seen().len(), 3);
 
@@ -209,7 +209,8 @@ async fn repeated_failures_open_the_breaker_and_a_rest_closes_it() {
     server.then(Script::Text("unused"));
     assert_eq!(chat.complete(request()).await.unwrap().text, "well again");
 
-    let server = StubLlm::start([Script::Status(500, None), Script::Status(500, None), Script::Text("well again")]).await;
+    let server =
+        StubLlm::start([Script::Status(500, None), Script::Status(500, None), Script::Text("well again")]).await;
     let chat = OpenAiChat::new(ProviderConfig { breaker, ..config(&server) }, "stub-model", false).unwrap();
     chat.complete(request()).await.unwrap_err();
     chat.complete(request()).await.unwrap_err();

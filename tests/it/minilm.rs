@@ -63,7 +63,8 @@ async fn a_vector_does_not_depend_on_the_batch_it_was_computed_in() {
 #[ignore = "a measurement"]
 async fn measure_embedding_speed() {
     let Some(model) = model("measure_embedding_speed").await else { return };
-    let text = "Order SO-1042 for customer Hansen was shipped late by the carrier and a refund of 12.50 EUR was asked for. ";
+    let text =
+        "Order SO-1042 for customer Hansen was shipped late by the carrier and a refund of 12.50 EUR was asked for. ";
     let chunks: Vec<String> = (0..192).map(|n| format!("{n} {}", text.repeat(4))).collect();
     model.embed_passages(chunks[..16].to_vec()).await.unwrap();
     let started = std::time::Instant::now();

@@ -117,11 +117,8 @@ async fn without_a_key_no_authorization_is_sent() {
 
 #[tokio::test]
 async fn nobody_listening_is_a_network_failure_by_name() {
-    let config = ProviderConfig {
-        allow_private_network: true,
-        retries: 0,
-        ..ProviderConfig::new("http://127.0.0.1:1/v1")
-    };
+    let config =
+        ProviderConfig { allow_private_network: true, retries: 0, ..ProviderConfig::new("http://127.0.0.1:1/v1") };
     let error = OpenAiChat::new(config, "m", false).unwrap().complete(request()).await.unwrap_err();
     assert_eq!(error, LlmError::Network("no connection"));
 }

@@ -138,7 +138,8 @@ async fn whole(script: Script, body: &Value) -> Response {
         }
         Script::Stall => broken_after(json_type(), vec!["{\"id\": ".to_owned()], After::Silence),
         Script::Refusal => {
-            Json(completion(json!({"role": "assistant", "content": null, "refusal": "no"}), Some("stop"))).into_response()
+            Json(completion(json!({"role": "assistant", "content": null, "refusal": "no"}), Some("stop")))
+                .into_response()
         }
         Script::Vectors(dim) => {
             let inputs = body["input"].as_array().map_or(0, Vec::len);
@@ -172,7 +173,9 @@ fn words(text: &str) -> Vec<String> {
 fn ended(mut events: Vec<String>, finish: Option<&str>) -> Vec<String> {
     if let Some(finish) = finish {
         events.push(event(json!({}), Some(finish)));
-        events.push("data: {\"choices\": [], \"usage\": {\"prompt_tokens\": 7, \"completion_tokens\": 3}}\n\n".to_owned());
+        events.push(
+            "data: {\"choices\": [], \"usage\": {\"prompt_tokens\": 7, \"completion_tokens\": 3}}\n\n".to_owned(),
+        );
     }
     events.push("data: [DONE]\n\n".to_owned());
     events
@@ -246,7 +249,11 @@ fn broken_after(kind: [(header::HeaderName, &'static str); 1], parts: Vec<String
     let body = match after {
         After::End => Body::from_stream(parts),
         After::Break => {
-            let cut = futures::stream::once(async { Err(std::io::Error::other("cut")) });
+            // A pause, so that what was said before the cut has left.
+            let cut = futures::stream::once(async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Err(std::io::Error::other("cut"))
+            });
             Body::from_stream(futures::StreamExt::chain(parts, cut))
         }
         After::Silence => {

