@@ -1,10 +1,12 @@
 //! The local embedder: all-MiniLM-L6-v2 on the CPU with candle.
 //!
 //! Same recipe as sentence-transformers: WordPiece, at most 256 tokens with the two special ones, BERT, mean over the tokens
-//! that are not padding, L2 norm 1. Batches hold texts of similar length, so little is computed on padding, and several
-//! batches run at once on blocking threads.
+//! that are not padding, L2 norm 1. Batches hold texts of similar length, so little is computed on padding. Several batches
+//! run at once, each on one core ([`lanes`]), and questions do not wait for passages.
 //!
 //! Source: Reimers and Gurevych, EMNLP 2019; the model's card.
+
+mod lanes;
 
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use candle_transformers::models::bert::{BertModel, Config, HiddenAct, PositionEm
 use futures::{StreamExt, TryStreamExt};
 use tokenizers::{PaddingParams, PaddingStrategy, Tokenizer, TruncationParams};
 
+use self::lanes::Lanes;
 use super::{EmbedError, EmbedFuture, Embedder, weights::WeightBytes};
 
 /// Length of its vectors.
@@ -22,15 +25,15 @@ pub const DIM: usize = 384;
 pub const MODEL_ID: &str = "all-MiniLM-L6-v2";
 /// Tokens that are read of a text, `[CLS]` and `[SEP]` included; what follows is cut.
 const MAX_TOKENS: usize = 256;
-/// Texts of one batch. Larger ones were not faster on two cores and need more memory.
-const BATCH: usize = 16;
+/// Texts of one batch. Larger ones were not faster per core and keep a lane busy for longer.
+const BATCH: usize = 8;
 
 /// The loaded model. About 100 MB; clones share it.
 #[derive(Clone)]
 pub struct MiniLm {
     loaded: Arc<Loaded>,
-    /// Batches that run at once.
-    threads: usize,
+    passages: Lanes,
+    questions: Lanes,
 }
 
 struct Loaded {
@@ -41,21 +44,25 @@ struct Loaded {
 impl MiniLm {
     /// Loads the model from checked bytes. Takes some 0.2 s of CPU; call it on a blocking thread.
     ///
-    /// - `threads`: batches that may run at once, at least 1; the number of cores is a good choice.
-    pub fn load(bytes: WeightBytes, threads: usize) -> Result<Self, EmbedError> {
+    /// - `lanes`: batches of passages that may run at once, at least 1; the number of cores is a good choice.
+    pub fn load(bytes: WeightBytes, lanes: usize) -> Result<Self, EmbedError> {
         let model = load_model(bytes.model).map_err(|error| EmbedError::Model(error.to_string()))?;
         let tokenizer = load_tokenizer(&bytes.tokenizer).map_err(|error| EmbedError::Model(error.to_string()))?;
-        Ok(Self { loaded: Arc::new(Loaded { model, tokenizer }), threads: threads.max(1) })
+        Ok(Self {
+            loaded: Arc::new(Loaded { model, tokenizer }),
+            passages: Lanes::new(lanes.max(1))?,
+            questions: Lanes::new(1)?,
+        })
     }
 
-    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn embed(&self, texts: Vec<String>, lanes: &Lanes) -> Result<Vec<Vec<f32>>, EmbedError> {
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&index| texts[index].len());
         let texts = Arc::new(texts);
         let batches: Vec<Vec<usize>> = order.chunks(BATCH).map(<[usize]>::to_vec).collect();
         let done: Vec<(Vec<usize>, Vec<Vec<f32>>)> = futures::stream::iter(batches)
-            .map(|batch| self.embed_batch(texts.clone(), batch))
-            .buffer_unordered(self.threads)
+            .map(|batch| self.embed_batch(lanes, texts.clone(), batch))
+            .buffer_unordered(lanes.count())
             .try_collect()
             .await?;
         let mut vectors = vec![Vec::new(); texts.len()];
@@ -69,15 +76,16 @@ impl MiniLm {
 
     async fn embed_batch(
         &self,
+        lanes: &Lanes,
         texts: Arc<Vec<String>>,
         batch: Vec<usize>,
     ) -> Result<(Vec<usize>, Vec<Vec<f32>>), EmbedError> {
         let loaded = self.loaded.clone();
-        let computed = tokio::task::spawn_blocking(move || {
+        let computed = lanes.run(move || {
             let wanted: Vec<&str> = batch.iter().map(|&index| texts[index].as_str()).collect();
             loaded.vectors(wanted).map(|vectors| (batch, vectors))
         });
-        computed.await.map_err(|_| EmbedError::Model("the computation was interrupted".into()))?
+        computed.await?
     }
 }
 
@@ -144,10 +152,10 @@ impl Embedder for MiniLm {
     }
 
     fn embed_queries(&self, texts: Vec<String>) -> EmbedFuture<'_> {
-        Box::pin(self.embed(texts))
+        Box::pin(self.embed(texts, &self.questions))
     }
 
     fn embed_passages(&self, texts: Vec<String>) -> EmbedFuture<'_> {
-        Box::pin(self.embed(texts))
+        Box::pin(self.embed(texts, &self.passages))
     }
 }

@@ -248,6 +248,8 @@ async fn mistakes_are_refused_by_name(store: &dyn VectorStore) {
     refused(store.set_dense(tenant, vec![(id("one"), vec![1.0; DIM + 1])]).await);
     refused(store.search_dense(tenant, vec![f32::INFINITY; DIM], &everyone(), 3).await.map(drop));
     refused(store.search_dense(tenant, vec![1.0], &everyone(), 3).await.map(drop));
+    refused(store.upsert(Uuid::nil(), vec![point("of nobody", "x", None)]).await);
+    refused(store.drop_tenant(Uuid::nil()).await);
     assert_eq!(store.count(tenant).await, Ok(Counts::default()));
 }
 

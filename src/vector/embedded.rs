@@ -171,6 +171,9 @@ impl Inner {
         if self.closed.load(Ordering::Acquire) {
             return Err(VectorError::Closed);
         }
+        if tenant.is_nil() {
+            return Err(VectorError::Invalid("no tenant".into()));
+        }
         let mut slots = self.slots();
         let slot = slots
             .entry(tenant)

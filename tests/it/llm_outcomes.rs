@@ -1,6 +1,9 @@
 //! Every way a provider can fail has a named outcome, takes bounded time and bytes, and shows nobody's text.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use countersign::{
     embed::{EmbedError, Embedder, openai::OpenAiEmbedder},
@@ -175,7 +178,7 @@ async fn a_structured_answer_of_another_shape_is_malformed() {
 async fn another_attempt_is_made_only_when_nothing_was_received() {
     let retried = [Script::Status(503, None), Script::Status(429, Some("0")), Script::Text("third time")];
     let server = StubLlm::start(retried.clone()).await;
-    let patient = |server| ProviderConfig { retries: 2, ..config(server) };
+    let patient = |server: &StubLlm| ProviderConfig { retries: 2, ..config(server) };
     assert_eq!(chat(patient(&server)).complete(request()).await.unwrap().text, "third time");
     assert_eq!(server.seen().len(), 3);
 
@@ -218,6 +221,57 @@ async fn repeated_failures_open_the_breaker_and_a_rest_closes_it() {
     assert_eq!(server.seen().len(), 2, "not asked while it rests");
     tokio::time::sleep(Duration::from_millis(350)).await;
     assert_eq!(chat.complete(request()).await.unwrap().text, "well again");
+}
+
+/// Everything that is logged by anyone, at every level, while `run` runs on this thread.
+async fn logged(run: impl Future<Output = ()>) -> String {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    run.await;
+    drop(guard);
+    let bytes = lines.0.lock().unwrap().clone();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn neither_prompt_nor_answer_nor_key_is_ever_logged() {
+    let scripts = [
+        Script::Text("SECRET-ANSWER is this"),
+        Script::Garbage,
+        Script::OtherShape,
+        Script::ErrorEvent(1),
+        Script::Cut,
+        Script::Status(500, None),
+        Script::Status(400, None),
+        Script::Status(429, None),
+    ];
+    let log = logged(async {
+        tracing::info!("the subscriber listens");
+        for script in scripts {
+            let server = StubLlm::start([script.clone(), script]).await;
+            let chat = chat(config(&server));
+            let _ = chat.complete(request()).await;
+            let _ = streamed(&chat).await;
+        }
+    })
+    .await;
+    assert!(log.contains("the subscriber listens"));
+    let leak = log.lines().find(|line| line.contains("SECRET"));
+    assert_eq!(leak, None);
 }
 
 #[tokio::test]

@@ -44,6 +44,28 @@ async fn paraphrases_are_nearer_than_strangers_and_vectors_have_unit_length() {
     assert!(same > 0.5 && other < 0.3 && same > other + 0.3, "{same} against {other}");
 }
 
+/// The values come from a second implementation: the layers written out in NumPy with 64-bit floats, on the same weights
+/// and tokenizer, mean over all tokens, L2 norm 1, as sentence-transformers does it.
+#[tokio::test(flavor = "multi_thread")]
+async fn vectors_equal_those_of_an_independent_implementation() {
+    let Some(model) = model("vectors_equal_those_of_an_independent_implementation").await else { return };
+    let golden = [
+        (
+            "The customer asks for a refund of order SO-1042.".to_owned(),
+            [-0.097252, 0.038032, 0.023889, 0.056406, -0.009605],
+        ),
+        // Cut at 256 tokens.
+        ("late shipment ".repeat(200), [-0.020456, -0.067767, 0.065895, -0.003538, 0.005892]),
+    ];
+    let vectors = model.embed_passages(golden.iter().map(|(text, _)| text.clone()).collect()).await.unwrap();
+    for (vector, (text, expected)) in vectors.iter().zip(&golden) {
+        for (place, wanted) in [0, 1, 100, 200, 383].into_iter().zip(expected) {
+            let found: f32 = vector[place];
+            assert!((found - wanted).abs() < 1e-4, "{found} instead of {wanted} at {place} of {:.20}", text);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vector_does_not_depend_on_the_batch_it_was_computed_in() {
     let Some(model) = model("a_vector_does_not_depend_on_the_batch_it_was_computed_in").await else { return };

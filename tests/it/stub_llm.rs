@@ -249,7 +249,11 @@ fn broken_after(kind: [(header::HeaderName, &'static str); 1], parts: Vec<String
     let body = match after {
         After::End => Body::from_stream(parts),
         After::Break => {
-            let cut = futures::stream::once(async { Err(std::io::Error::other("cut")) });
+            // A pause, so that what was said before the cut has left.
+            let cut = futures::stream::once(async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Err(std::io::Error::other("cut"))
+            });
             Body::from_stream(futures::StreamExt::chain(parts, cut))
         }
         After::Silence => {
