@@ -17,9 +17,11 @@ pub mod llm;
 pub mod vector;
 
 // Stages, in flow order.
+pub mod answer;
 pub mod document;
 pub mod index;
 pub mod record;
+pub mod retrieve;
 pub mod source;
 
 // The service put together, and its faces.
