@@ -91,6 +91,8 @@ fn quantities_amounts_and_dates_are_no_identifiers() {
         "call +49 30 12345678",
         "what changed on 20260228",
         "B2B customers",
+        "is an invoice 30 days overdue a problem",
+        "credit note 15 percent",
         "the 10-inch tablet with 128GB and a 5.8-inch screen in 1080p",
         "a 30-day window and a 12.5kg parcel",
         "purchase 3 chairs",
