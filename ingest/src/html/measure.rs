@@ -10,13 +10,23 @@ const FLAT: &[&str] = &[
 /// Elements whose content is text up to their end tag.
 const RAW: &[&str] = &["script", "style", "textarea", "title", "xmp", "noembed", "noframes"];
 
+/// Elements a parser opens again in each later block while they are not closed.
+const FORMATTING: &[&str] =
+    &["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"];
+
+/// Elements that reopening may add in all: a few bytes of unclosed formatting must not become gigabytes of tree.
+const REOPENED: usize = 1_000_000;
+
 const ATTRIBUTES: usize = 1_000;
 
-/// Refuses pages nested deeper than `depth` or with an element of more than 1,000 attributes. Reads each byte once,
+/// Refuses pages nested deeper than `depth`, whose unclosed formatting would multiply, or with an element of more than 1,000 attributes. Reads each byte once,
 /// and looks at no more than `depth` open elements per end tag.
 pub(super) fn measure(html: &str, depth: usize) -> Result<(), String> {
     let bytes = html.as_bytes();
     let mut open: Vec<String> = Vec::new();
+    // Name and whole tag of unclosed formatting; a parser keeps at most three that are alike.
+    let mut formatting: Vec<(String, &str)> = Vec::new();
+    let mut reopened = 0;
     let mut at = 0;
     while let Some(next) = find(bytes, at, b'<') {
         at = next + 1;
@@ -33,7 +43,20 @@ pub(super) fn measure(html: &str, depth: usize) -> Result<(), String> {
         }
         let name = html[at..name_end].to_ascii_lowercase();
         let (end, attributes) = tag_end(bytes, name_end);
+        let tag = html.get(at..end).unwrap_or_default();
         at = end;
+        reopened += formatting.len();
+        if reopened > REOPENED {
+            return Err("leaves too many formatting elements unclosed".into());
+        }
+        if FORMATTING.contains(&name.as_str()) {
+            let alike = formatting.iter().filter(|(_, other)| *other == tag).count();
+            if !closing && alike < 3 {
+                formatting.push((name.clone(), tag));
+            } else if closing && let Some(last) = formatting.iter().rposition(|(other, _)| *other == name) {
+                formatting.remove(last);
+            }
+        }
         if attributes > ATTRIBUTES {
             return Err(format!("has an element with more than {ATTRIBUTES} attributes"));
         }
