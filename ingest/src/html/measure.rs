@@ -24,9 +24,7 @@ const ATTRIBUTES: usize = 1_000;
 pub(super) fn measure(html: &str, depth: usize) -> Result<(), String> {
     let bytes = html.as_bytes();
     let mut open: Vec<String> = Vec::new();
-    // Name and whole tag of unclosed formatting; a parser keeps at most three that are alike.
-    let mut formatting: Vec<(String, &str)> = Vec::new();
-    let mut reopened = 0;
+    let mut unclosed = Unclosed::default();
     let mut at = 0;
     while let Some(next) = find(bytes, at, b'<') {
         at = next + 1;
@@ -45,17 +43,8 @@ pub(super) fn measure(html: &str, depth: usize) -> Result<(), String> {
         let (end, attributes) = tag_end(bytes, name_end);
         let tag = html.get(at..end).unwrap_or_default();
         at = end;
-        reopened += formatting.len();
-        if reopened > REOPENED {
+        if unclosed.after(&name, tag, closing) > REOPENED {
             return Err("leaves too many formatting elements unclosed".into());
-        }
-        if FORMATTING.contains(&name.as_str()) {
-            let alike = formatting.iter().filter(|(_, other)| *other == tag).count();
-            if !closing && alike < 3 {
-                formatting.push((name.clone(), tag));
-            } else if closing && let Some(last) = formatting.iter().rposition(|(other, _)| *other == name) {
-                formatting.remove(last);
-            }
         }
         if attributes > ATTRIBUTES {
             return Err(format!("has an element with more than {ATTRIBUTES} attributes"));
@@ -79,6 +68,30 @@ pub(super) fn measure(html: &str, depth: usize) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Formatting elements that are open, and what reopening them has cost so far.
+#[derive(Default)]
+struct Unclosed<'h> {
+    /// Name and whole tag; a parser keeps at most three that are alike.
+    tags: Vec<(String, &'h str)>,
+    reopened: usize,
+}
+
+impl<'h> Unclosed<'h> {
+    /// Counts one more tag; returns how many elements may have been reopened up to it.
+    fn after(&mut self, name: &str, tag: &'h str, closing: bool) -> usize {
+        self.reopened += self.tags.len();
+        if FORMATTING.contains(&name) {
+            let alike = self.tags.iter().filter(|(_, other)| *other == tag).count();
+            if !closing && alike < 3 {
+                self.tags.push((name.to_owned(), tag));
+            } else if closing && let Some(last) = self.tags.iter().rposition(|(other, _)| other == name) {
+                self.tags.remove(last);
+            }
+        }
+        self.reopened
+    }
 }
 
 fn find(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {
