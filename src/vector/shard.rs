@@ -4,7 +4,7 @@
 //! its log is never read back at start. So all writes, flushes and optimisations of a shard go through one task
 //! ([`WriteLoop`]), which acknowledges a group of writes only after it flushed them: what was acknowledged survives a crash.
 //! A panic of the engine stays inside the blocking thread it happened on and becomes [`VectorError::Engine`]; the shard is
-//! then marked and reopened before its next use. Which shards are open is `embedded`'s business.
+//! then marked and reopened before its next use. Which shards are open is `places`' business.
 
 use std::{
     fs, io,
@@ -166,6 +166,9 @@ impl WriteLoop {
     }
 
     async fn next(&mut self) -> Next {
+        if self.queue.is_closed() && self.queue.is_empty() {
+            return Next::End;
+        }
         let received = if self.unoptimised < self.optimise_after {
             self.queue.recv().await
         } else if self.unoptimised >= self.optimise_after.saturating_mul(OVERDUE) {
