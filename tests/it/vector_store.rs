@@ -212,7 +212,7 @@ async fn old_log_files_go_when_a_shard_is_opened_and_later_writes_still_count() 
         entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("closed-")).count()
     };
     let store = open(directory.path());
-    for text in ["first", "second", "third"] {
+    for text in ["one", "two", "three", "first", "second", "third"] {
         store.upsert(tenant(1), (0..400).map(|n| long(n, text)).collect()).await.unwrap();
     }
     store.close().await.unwrap();
