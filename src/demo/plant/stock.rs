@@ -10,11 +10,14 @@ use super::super::words::WAREHOUSES;
 pub(in super::super) fn spoil_levels(company: &mut DemoCompany) {
     oversell(company);
     uninspected(company);
-    let mut free = untouched_products(company).into_iter();
-    scarce(company, &mut free);
-    negative(company, &mut free);
-    orphans(company, &mut free);
-    quarantined(company, &mut free);
+    let quiet = untouched_products(company);
+    let busy = (0..company.products.len()).rev().filter(|index| !quiet.contains(index) && !OVERSOLD_PRODUCTS.contains(index));
+    let mut busy = busy.collect::<Vec<_>>().into_iter();
+    let mut quiet = quiet.into_iter();
+    negative(company, &mut quiet);
+    scarce(company, &mut quiet);
+    orphans(company, &mut busy);
+    quarantined(company, &mut busy);
 }
 
 /// Key of a stock level: product and warehouse, as the mapping composes it.
@@ -22,7 +25,7 @@ fn key(level: &StockLevel) -> String {
     format!("{}/{}", level.sku, level.warehouse)
 }
 
-/// Products without reservations, inbound goods or pending returns: free to be bent.
+/// Products without reservations, inbound goods or pending returns: their quantities can be bent freely.
 fn untouched_products(company: &DemoCompany) -> Vec<usize> {
     let quiet = |sku: &str| {
         let mut levels = company.stock_levels.iter().filter(|level| level.sku == sku);
