@@ -1,1 +1,16 @@
+//! countersign: an operations copilot. Modules in flow order; arrows point back (`tests/it/architecture.rs` checks).
 
+// Foundations: used by every stage, use none.
+pub mod access;
+pub mod audit;
+pub mod canonical;
+pub mod clock;
+pub mod config;
+pub mod ids;
+pub mod secret;
+pub mod store;
+
+// Stages, in flow order.
+pub mod document;
+pub mod record;
+pub mod source;

@@ -1,0 +1,209 @@
+//! Chunks: the stored units of a document, each a verbatim byte span of its text.
+//!
+//! Last step of this crate. Embedding, ids in the index and retrieval come later and never change a span.
+
+mod headings;
+mod tokens;
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use text_splitter::{ChunkConfig, ChunkSizer, MarkdownSplitter, TextSplitter};
+
+use self::headings::{Heading, Paths};
+use self::tokens::{ExactSizer, WindowSizer};
+use crate::card::{Card, floor_boundary};
+use crate::document::{Document, Markup};
+
+pub(crate) use headings::headings;
+pub use tokens::count_tokens;
+
+/// Tokens of a chunk at most, counted with o200k_base; stays below 256 word pieces of the local embedder.
+pub const MAX_TOKENS: usize = 180;
+
+/// Bytes split in one go. The splitter looks at the rest of its text for each chunk, so long documents are cut into
+/// windows first, at headings where possible; no chunk crosses a window.
+const WINDOW: usize = 16 << 10;
+
+/// One chunk. Its text is `&text[span]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// From 0, in text order.
+    pub ordinal: u32,
+    /// Byte span into the document's (or card's) text.
+    pub span: Range<usize>,
+    /// Headings that hold at its start, outermost first; of a card: its title.
+    pub heading_path: Vec<String>,
+    /// Exact count, at most the `max_tokens` asked for, unless a single character has more.
+    pub tokens: u32,
+}
+
+/// Chunks of a document, in text order. They do not overlap and together hold every character that is not white space.
+/// A heading stands with the text below it whenever both fit. The same text gives the same chunks.
+pub fn chunk_document(document: &Document, max_tokens: usize) -> Vec<Chunk> {
+    let text = document.text.as_str();
+    let headings = match document.markup {
+        Markup::Markdown => headings(text),
+        Markup::Plain => Vec::new(),
+    };
+    let spans = split_by_windows(text, &headings, document.markup, max_tokens);
+    let spans = with_following_text(text, &headings, max_tokens, spans);
+    let mut paths = Paths::new(&headings);
+    let numbered = (0..).zip(spans);
+    numbered
+        .map(|(ordinal, (span, tokens))| {
+            // Indentation kept at a chunk's start comes before the heading's own first byte.
+            let shown = span.start + text[span.clone()].find(|c: char| !c.is_whitespace()).unwrap_or(0);
+            Chunk { ordinal, heading_path: paths.at(shown), span, tokens: tokens as u32 }
+        })
+        .collect()
+}
+
+/// Chunks of a card: the whole card when it fits, else runs of its lines, cut inside a line only where one line is too
+/// long by itself. Same promises as `chunk_document`; the heading path is the card's title.
+pub fn chunk_card(card: &Card, max_tokens: usize) -> Vec<Chunk> {
+    let text = card.text.as_str();
+    let mut runs: Vec<(Range<usize>, usize)> = Vec::new();
+    for line in lines(text) {
+        let size = count_tokens(&text[line.clone()]);
+        if size > max_tokens {
+            let pieces = split_by_windows(&text[line.clone()], &[], Markup::Plain, max_tokens);
+            runs.extend(
+                pieces.into_iter().map(|(piece, tokens)| (line.start + piece.start..line.start + piece.end, tokens)),
+            );
+            continue;
+        }
+        if let Some((run, run_size)) = runs.last_mut()
+            && *run_size + size <= max_tokens
+        {
+            let joined = run.start..line.end;
+            let joined_size = count_tokens(&text[joined.clone()]);
+            if joined_size <= max_tokens {
+                (*run, *run_size) = (joined, joined_size);
+                continue;
+            }
+        }
+        runs.push((line, size));
+    }
+    let chunk = |(ordinal, (span, tokens)): (u32, (Range<usize>, usize))| Chunk {
+        ordinal,
+        span,
+        heading_path: vec![card.title.clone()],
+        tokens: tokens as u32,
+    };
+    (0..).zip(runs).map(chunk).collect()
+}
+
+/// Lines of a text that hold something, without their line ends.
+fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    text.split('\n').filter_map(move |line| {
+        let span = at..at + line.trim_end().len();
+        at += line.len() + 1;
+        (!line.trim().is_empty()).then_some(span)
+    })
+}
+
+/// Spans of at most `max_tokens` with their exact counts, each within one window.
+fn split_by_windows(text: &str, headings: &[Heading], markup: Markup, max_tokens: usize) -> Vec<(Range<usize>, usize)> {
+    let mut spans = Vec::new();
+    for window in windows(text, headings) {
+        let sizer = WindowSizer::new(&text[window.clone()]);
+        for span in split(&text[window.clone()], markup, max_tokens, &sizer) {
+            spans.push(window.start + span.start..window.start + span.end);
+        }
+    }
+    exact(text, markup, max_tokens, spans)
+}
+
+/// Trimmed spans of at most `max_tokens` by the sizer's count.
+fn split(text: &str, markup: Markup, max_tokens: usize, sizer: &impl ChunkSizer) -> Vec<Range<usize>> {
+    let config = ChunkConfig::new(max_tokens).with_sizer(sizer);
+    let span = |(start, chunk): (usize, &str)| start..start + chunk.len();
+    match markup {
+        Markup::Markdown => MarkdownSplitter::new(config).chunk_indices(text).map(span).collect(),
+        Markup::Plain => TextSplitter::new(config).chunk_indices(text).map(span).collect(),
+    }
+}
+
+/// Counts every span exactly and splits again what is over the limit after all.
+fn exact(text: &str, markup: Markup, max_tokens: usize, spans: Vec<Range<usize>>) -> Vec<(Range<usize>, usize)> {
+    let mut counted = Vec::with_capacity(spans.len());
+    for span in spans {
+        let tokens = count_tokens(&text[span.clone()]);
+        if tokens <= max_tokens {
+            counted.push((span, tokens));
+            continue;
+        }
+        for piece in split(&text[span.clone()], markup, max_tokens, &ExactSizer) {
+            let piece = span.start + piece.start..span.start + piece.end;
+            counted.push((piece.clone(), count_tokens(&text[piece])));
+        }
+    }
+    counted
+}
+
+/// Joins a chunk that is nothing but headings with the chunk after it, where both fit together.
+fn with_following_text(
+    text: &str,
+    headings: &[Heading],
+    max_tokens: usize,
+    spans: Vec<(Range<usize>, usize)>,
+) -> Vec<(Range<usize>, usize)> {
+    let mut joined: Vec<(Range<usize>, usize)> = Vec::with_capacity(spans.len());
+    let mut first = 0;
+    for (span, tokens) in spans {
+        if let Some((above, above_tokens)) = joined.last_mut()
+            && *above_tokens + tokens <= max_tokens + 2
+        {
+            while headings.get(first).is_some_and(|heading| heading.span.end <= above.start) {
+                first += 1;
+            }
+            let both = above.start..span.end;
+            if only_headings(text, &headings[first..], above) {
+                let both_tokens = count_tokens(&text[both.clone()]);
+                if both_tokens <= max_tokens {
+                    (*above, *above_tokens) = (both, both_tokens);
+                    continue;
+                }
+            }
+        }
+        joined.push((span, tokens));
+    }
+    joined
+}
+
+/// Whether a span holds headings and white space alone. `headings` begin at or before the span.
+fn only_headings(text: &str, headings: &[Heading], span: &Range<usize>) -> bool {
+    let mut at = span.start;
+    for heading in headings.iter().take_while(|heading| heading.span.start < span.end) {
+        if !text.get(at..heading.span.start.max(at)).is_some_and(|gap| gap.trim().is_empty()) {
+            return false;
+        }
+        at = heading.span.end.max(at);
+    }
+    at > span.start && text.get(at.min(span.end)..span.end).is_some_and(|rest| rest.trim().is_empty())
+}
+
+/// Windows of at most `WINDOW` bytes that cover the text: cut at the last heading that fits, else blank line, line end,
+/// white space, or anywhere between characters.
+fn windows(text: &str, headings: &[Heading]) -> Vec<Range<usize>> {
+    let mut windows = Vec::new();
+    let mut start = 0;
+    while text.len() - start > WINDOW {
+        let limit = floor_boundary(text, start + WINDOW);
+        let within = &text[start..limit];
+        let starting = headings.partition_point(|heading| heading.span.start <= limit);
+        let heading = headings[..starting].last().map(|heading| heading.span.start).filter(|at| *at > start);
+        let found = |at: Option<usize>| at.filter(|at| *at > 0).map(|at| start + at);
+        let cut = heading
+            .or_else(|| found(within.rfind("\n\n")))
+            .or_else(|| found(within.rfind('\n')))
+            .or_else(|| found(within.rfind(char::is_whitespace)))
+            .unwrap_or(limit);
+        windows.push(start..cut);
+        start = cut;
+    }
+    windows.push(start..text.len());
+    windows
+}

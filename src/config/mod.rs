@@ -1,0 +1,224 @@
+//! Configuration: one documented file + environment + flags, checked once at start. Base module.
+//!
+//! Precedence: flags, environment (`COUNTERSIGN_<SECTION>__<KEY>`), `./countersign.toml` (or `--config`), the user's file, the system's
+//! file, defaults. Secrets come from files or environment only, never from flags; they are held in [`Secret`] and print as `***`.
+
+mod layers;
+
+pub use layers::{ConfigError, Layers, Origin, Setting};
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::secret::Secret;
+
+/// The whole configuration. Unknown keys are refused.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub server: ServerConfig,
+    pub storage: StorageConfig,
+    pub embedding: EmbeddingConfig,
+    pub llm: LlmConfig,
+    pub retrieve: RetrieveConfig,
+    pub telemetry: TelemetryConfig,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address to listen on. A public one needs `behind_tls_proxy = true`: the service itself speaks plain HTTP.
+    pub listen: SocketAddr,
+    /// Set when a proxy in front terminates TLS.
+    pub behind_tls_proxy: bool,
+    /// Largest request body, bytes.
+    pub body_max_bytes: NonZeroUsize,
+    /// A request that has not been answered by then gets 503; a write it began still finishes.
+    pub request_timeout_ms: NonZeroU32,
+    /// How long a shutdown waits for requests in progress.
+    pub shutdown_timeout_ms: NonZeroU32,
+    /// Serve `/docs` and `/openapi.json` without a key.
+    pub public_docs: bool,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            behind_tls_proxy: false,
+            body_max_bytes: nonzero_usize(8 * 1024 * 1024),
+            request_timeout_ms: nonzero_u32(60_000),
+            shutdown_timeout_ms: nonzero_u32(20_000),
+            public_docs: true,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorageConfig {
+    /// Data directory: database, vectors, keys. Default: `countersign` under the user's data directory.
+    pub dir: Option<PathBuf>,
+    /// `postgres://…` as a role that does not own the tables; absent: SQLite in the data directory.
+    pub database_url: Option<Secret>,
+    pub database_url_file: Option<PathBuf>,
+    /// The owner of the tables, for migrations.
+    pub migrate_url: Option<Secret>,
+    pub migrate_url_file: Option<PathBuf>,
+    /// Connections in the pool; default 8.
+    pub max_connections: Option<NonZeroU32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmbeddingProvider {
+    /// all-MiniLM-L6-v2 on this machine.
+    #[default]
+    Local,
+    /// Any OpenAI-compatible `/embeddings`.
+    Openai,
+    /// A deterministic hash of words: for tests, no meaning.
+    Hashed,
+    /// Keyword search only.
+    None,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EmbeddingConfig {
+    pub provider: EmbeddingProvider,
+    /// A directory with `model.safetensors` and `tokenizer.json` (local provider).
+    pub model_dir: Option<PathBuf>,
+    /// Where a fetched model is kept; default: `countersign` under the user's cache directory.
+    pub cache_dir: Option<PathBuf>,
+    /// Never fetch a model.
+    pub offline: bool,
+    pub base_url: Option<String>,
+    pub model: Option<String>,
+    /// Dimension of the provider's vectors.
+    pub dim: Option<NonZeroU16>,
+    pub api_key: Option<Secret>,
+    pub api_key_file: Option<PathBuf>,
+    /// Allow a provider on this machine or network (Ollama, vLLM, llama.cpp).
+    pub allow_private_network: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LlmConfig {
+    /// Base URL of an OpenAI-compatible provider, as `https://host/v1`; absent: extractive answers.
+    pub base_url: Option<String>,
+    pub model: Option<String>,
+    pub api_key: Option<Secret>,
+    pub api_key_file: Option<PathBuf>,
+    pub allow_private_network: bool,
+    /// Longest wait for the first token.
+    pub first_token_timeout_ms: NonZeroU32,
+    /// Longest silence between tokens.
+    pub stall_timeout_ms: NonZeroU32,
+    /// Tokens of evidence put into a prompt.
+    pub context_tokens: NonZeroU32,
+    /// Tokens the model may write.
+    pub answer_tokens: NonZeroU32,
+}
+
+impl Default for LlmConfig {
+    fn default() -> Self {
+        Self {
+            base_url: None,
+            model: None,
+            api_key: None,
+            api_key_file: None,
+            allow_private_network: false,
+            first_token_timeout_ms: nonzero_u32(30_000),
+            stall_timeout_ms: nonzero_u32(10_000),
+            context_tokens: nonzero_u32(3_000),
+            answer_tokens: nonzero_u32(800),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetrieveConfig {
+    /// Chunks asked of each leg before fusion.
+    pub candidates_per_leg: NonZeroU16,
+    /// Passages kept after fusion; at most `2 * candidates_per_leg`.
+    pub passages_max: NonZeroU16,
+}
+
+impl Default for RetrieveConfig {
+    fn default() -> Self {
+        Self { candidates_per_leg: nonzero_u16(100), passages_max: nonzero_u16(12) }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetryConfig {
+    pub log_format: LogFormat,
+    /// As in `RUST_LOG`; default `info`.
+    pub log_filter: Option<String>,
+    /// OTLP/HTTP endpoint for traces; absent: none are exported.
+    pub otlp_endpoint: Option<String>,
+}
+
+impl Config {
+    /// What types cannot say. Returns every problem, one line each.
+    pub fn check(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.retrieve.passages_max.get() > 2 * self.retrieve.candidates_per_leg.get() {
+            problems.push("retrieve.passages_max is more than twice retrieve.candidates_per_leg".into());
+        }
+        if !self.server.listen.ip().is_loopback() && !self.server.behind_tls_proxy {
+            problems.push(
+                "server.listen is not a loopback address and the service speaks plain HTTP: put a TLS proxy in front and set \
+                 server.behind_tls_proxy = true"
+                    .into(),
+            );
+        }
+        if self.llm.base_url.is_some() != self.llm.model.is_some() {
+            problems.push("llm.base_url and llm.model go together".into());
+        }
+        if self.embedding.provider == EmbeddingProvider::Openai
+            && (self.embedding.base_url.is_none() || self.embedding.model.is_none() || self.embedding.dim.is_none())
+        {
+            problems.push("embedding.provider = \"openai\" needs base_url, model and dim".into());
+        }
+        for (name, key) in [("llm.api_key", &self.llm.api_key), ("embedding.api_key", &self.embedding.api_key)] {
+            let placeholder = ["", "changeme", "change-me", "secret", "password", "your-api-key", "sk-xxx"];
+            if key.as_ref().is_some_and(|key| placeholder.contains(&key.expose().to_lowercase().as_str())) {
+                problems.push(format!("{name} is empty or a placeholder"));
+            }
+        }
+        problems
+    }
+
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.server.request_timeout_ms.get().into())
+    }
+}
+
+fn nonzero_u16(n: u16) -> NonZeroU16 {
+    NonZeroU16::new(n).unwrap_or(NonZeroU16::MIN)
+}
+
+fn nonzero_u32(n: u32) -> NonZeroU32 {
+    NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN)
+}
+
+fn nonzero_usize(n: usize) -> NonZeroUsize {
+    NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN)
+}

@@ -1,0 +1,131 @@
+//! Reading documents. Every statement names the tenant; deleted documents and sources are never returned.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::passage::CardText;
+use super::{DocumentRow, day_of, visible_to};
+use crate::ids::{DocumentId, RecordId};
+use crate::store::TenantTx;
+
+/// One version (the current one for `None`) with the audience it had and the audience the document has now.
+pub(super) async fn version(
+    tx: &mut TenantTx,
+    id: DocumentId,
+    version: Option<i64>,
+) -> sqlx::Result<Option<AnyRow>> {
+    sqlx::query(
+        "SELECT v.version AS version, v.title AS title, v.body AS body, v.body_sha256 AS body_sha256, v.seen_at_us AS seen_at_us, \
+         v.audience AS then_audience, d.audience AS now_audience \
+         FROM document d JOIN document_version v ON v.tenant_id = d.tenant_id AND v.document_id = d.document_id \
+         WHERE d.tenant_id = $1 AND d.document_id = $2 AND d.deleted_at_us IS NULL \
+         AND v.version = CASE WHEN $3 < 0 THEN d.version ELSE $3 END",
+    )
+    .bind(tx.tenant_text())
+    .bind(id.to_string())
+    .bind(version.unwrap_or(-1))
+    .fetch_optional(tx.conn())
+    .await
+}
+
+/// Live, visible documents: exactly `id` when it is not empty, else those after `after`.
+pub(super) async fn list(
+    tx: &mut TenantTx,
+    id: &str,
+    after: &str,
+    kind: Option<&str>,
+    audiences: &[String],
+    limit: i64,
+) -> sqlx::Result<Vec<DocumentRow>> {
+    let mut found = Vec::new();
+    let mut after = after.to_owned();
+    // The audience is a JSON list: filtered here, page by page, until the page is full.
+    loop {
+        let rows = sqlx::query(
+            "SELECT d.document_id, s.name, d.external_id, d.kind, d.title, d.policy_id, d.effective_from_day, d.effective_to_day, \
+             d.superseded_from_day, d.audience, d.version \
+             FROM document d JOIN source s ON s.tenant_id = d.tenant_id AND s.source_id = d.source_id \
+             WHERE d.tenant_id = $1 AND d.deleted_at_us IS NULL AND d.document_id > $2 AND ($3 = '' OR d.document_id = $3) \
+             AND (CASE WHEN $4 = '' THEN (CASE WHEN d.record_id IS NULL OR $3 <> '' THEN 1 ELSE 0 END) \
+                  ELSE (CASE WHEN d.kind = $4 THEN 1 ELSE 0 END) END) = 1 \
+             ORDER BY d.document_id LIMIT 200",
+        )
+        .bind(tx.tenant_text())
+        .bind(after.clone())
+        .bind(id.to_owned())
+        .bind(kind.unwrap_or("").to_owned())
+        .fetch_all(tx.conn())
+        .await?;
+        let last_page = rows.len() < 200;
+        for row in &rows {
+            after = row.try_get(0)?;
+            let audience: String = row.try_get(9)?;
+            if visible_to(&audience, audiences) {
+                found.push(document_row(row, &audience)?);
+                if i64::try_from(found.len()).is_ok_and(|n| n >= limit) {
+                    return Ok(found);
+                }
+            }
+        }
+        if last_page {
+            return Ok(found);
+        }
+    }
+}
+
+fn document_row(row: &AnyRow, audience: &str) -> sqlx::Result<DocumentRow> {
+    let to: Option<i64> = row.try_get(7)?;
+    let superseded: Option<i64> = row.try_get(8)?;
+    let ends = [to, superseded.map(|day| day - 1)].into_iter().flatten().min();
+    let day = |number: Option<i64>| number.and_then(day_of).map(|date| date.to_string());
+    Ok(DocumentRow {
+        document_id: row.try_get(0)?,
+        source: row.try_get(1)?,
+        external_id: row.try_get(2)?,
+        kind: row.try_get(3)?,
+        title: row.try_get(4)?,
+        policy_id: row.try_get(5)?,
+        effective_from: day(row.try_get(6)?),
+        effective_to: day(ends),
+        audience: serde_json::from_str(audience).unwrap_or_default(),
+        version: row.try_get(10)?,
+    })
+}
+
+/// The live, visible cards of a record, main card first.
+pub(super) async fn cards(
+    tx: &mut TenantTx,
+    record: RecordId,
+    audiences: &[String],
+) -> sqlx::Result<Vec<CardText>> {
+    let rows = sqlx::query(
+        "SELECT d.document_id, v.version, v.title, v.body, v.spans, d.audience, v.record_version, s.name, s.synced_at_us, v.seen_at_us \
+         FROM document d JOIN document_version v ON v.tenant_id = d.tenant_id AND v.document_id = d.document_id AND v.version = d.version \
+         JOIN source s ON s.tenant_id = d.tenant_id AND s.source_id = d.source_id \
+         WHERE d.tenant_id = $1 AND d.record_id = $2 AND d.deleted_at_us IS NULL AND s.deleted_at_us IS NULL \
+         ORDER BY d.external_id",
+    )
+    .bind(tx.tenant_text())
+    .bind(record.to_string())
+    .fetch_all(tx.conn())
+    .await?;
+    let mut cards = Vec::new();
+    for row in &rows {
+        if !visible_to(&row.try_get::<String, _>(5)?, audiences) {
+            continue;
+        }
+        let spans: Option<String> = row.try_get(4)?;
+        cards.push(CardText {
+            document_id: row.try_get(0)?,
+            version: row.try_get(1)?,
+            title: row.try_get(2)?,
+            text: row.try_get(3)?,
+            spans: spans.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+            record_version: row.try_get(6)?,
+            source: row.try_get(7)?,
+            synced_at_us: row.try_get(8)?,
+            seen_at_us: row.try_get(9)?,
+        });
+    }
+    Ok(cards)
+}

@@ -1,0 +1,158 @@
+//! The JSON API. A face: authenticates, parses, makes one call into a stage, shapes the reply. Nothing imports it but `cli`.
+//!
+//! Layers, from the outside in: request id, security headers, trace, metrics, timeout, panic to 500, body limit, detach, guard.
+//! *Detach* runs each handler as its own task, so that a client that goes away never cancels a database future half way.
+
+mod answers;
+mod audit_api;
+mod chat_completions;
+mod detach;
+mod docs;
+mod documents;
+mod extract;
+pub mod health;
+pub mod idempotency;
+mod index_api;
+mod keys;
+mod metrics;
+mod operator;
+pub mod problem;
+mod records;
+pub mod routes;
+mod search;
+mod sources;
+mod users;
+
+pub use routes::{Access, Route, RouteRow};
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware;
+use axum::response::IntoResponse;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+use utoipa::OpenApi;
+
+use self::problem::{Problem, ProblemBody};
+pub use crate::app::App;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "countersign", description = "Grounded answers over ERP records and policies, with citations that can be checked."),
+    components(schemas(ProblemBody)),
+    modifiers(&KeySecurity)
+)]
+struct ApiDoc;
+
+struct KeySecurity;
+
+impl utoipa::Modify for KeySecurity {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        api.components.get_or_insert_default().add_security_scheme("key", scheme);
+    }
+}
+
+/// Every route of the service, in the order of the API documentation.
+pub fn routes() -> Vec<Route> {
+    let mut routes = Vec::new();
+    routes.extend(health::routes());
+    routes.extend(docs::routes());
+    routes.extend(answers::routes());
+    routes.extend(chat_completions::routes());
+    routes.extend(search::routes());
+    routes.extend(records::routes());
+    routes.extend(documents::routes());
+    routes.extend(sources::routes());
+    routes.extend(index_api::routes());
+    routes.extend(users::routes());
+    routes.extend(keys::routes());
+    routes.extend(audit_api::routes());
+    routes.extend(operator::routes());
+    routes
+}
+
+/// The OpenAPI document as JSON text.
+pub fn openapi_json(app: &App) -> String {
+    let (_, api) = routes::assemble(app, routes(), ApiDoc::openapi());
+    serde_json::to_string_pretty(&api).unwrap_or_default()
+}
+
+/// The whole service as one axum router.
+pub fn router(app: &App) -> Router {
+    let (router, api) = routes::assemble(app, routes(), ApiDoc::openapi());
+    let api_json: Arc<str> = serde_json::to_string(&api).unwrap_or_default().into();
+    let body_max = app.config.server.body_max_bytes.get();
+    let id_header = HeaderName::from_static("x-request-id");
+    router
+        .fallback(|| async { Problem::not_found() })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path does not take that method")
+        })
+        .layer(middleware::from_fn(detach::detach))
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(body_max))
+        .layer(middleware::from_fn(refuse_encoded_body))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, app.config.request_timeout()))
+        .layer(middleware::from_fn(metrics::count))
+        .layer(TraceLayer::new_for_http().make_span_with(request_span))
+        .layer(axum::Extension(docs::ApiDocument(api_json)))
+        .layer(header_layer("x-content-type-options", "nosniff"))
+        .layer(header_layer("content-security-policy", "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'"))
+        .layer(header_layer("referrer-policy", "no-referrer"))
+        .layer(header_layer("cache-control", "no-store"))
+        .layer(PropagateRequestIdLayer::new(id_header.clone()))
+        .layer(SetRequestIdLayer::new(id_header.clone(), MintRequestId))
+        .layer(middleware::from_fn(drop_foreign_request_id))
+        .with_state(app.clone())
+}
+
+fn header_layer(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
+}
+
+#[derive(Clone, Copy)]
+struct MintRequestId;
+
+impl MakeRequestId for MintRequestId {
+    fn make_request_id<B>(&mut self, _request: &axum::http::Request<B>) -> Option<RequestId> {
+        HeaderValue::from_str(&crate::ids::RunId::mint().to_string()).ok().map(RequestId::new)
+    }
+}
+
+/// A client's own request id would reach logs and audit: it is replaced by ours.
+async fn drop_foreign_request_id(mut request: Request, next: middleware::Next) -> axum::response::Response {
+    request.headers_mut().remove("x-request-id");
+    next.run(request).await
+}
+
+/// Compressed bodies are not accepted, so there is no bomb to unpack.
+async fn refuse_encoded_body(request: Request, next: middleware::Next) -> axum::response::Response {
+    let plain = request.headers().get(header::CONTENT_ENCODING).is_none_or(|value| value == "identity");
+    if plain {
+        return next.run(request).await;
+    }
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding", "send the body uncompressed").into_response()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature CatchPanicLayer asks for")]
+fn panicked(_cause: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {
+    tracing::error!("a handler panicked");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong; the log has it under this request id")
+        .into_response()
+}
+
+/// Method and route template only: paths, queries and bodies can hold personal data.
+fn request_span(request: &axum::http::Request<axum::body::Body>) -> tracing::Span {
+    let id = request.headers().get("x-request-id").and_then(|value| value.to_str().ok()).unwrap_or("none");
+    tracing::info_span!("request", method = %request.method(), request_id = id, "otel.kind" = "server")
+}

@@ -1,0 +1,136 @@
+//! The one table of routes. It feeds axum, the OpenAPI document, the access matrix and the cross-tenant walk, so that a route that is
+//! not here does not exist, and one that is here is guarded, documented and tested.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use subtle::ConstantTimeEq;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::UtoipaMethodRouter;
+
+use super::problem::Problem;
+use super::App;
+use crate::access::{Role, authenticate};
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// No credential is looked at.
+    Public,
+    /// The platform's operator, by the key in the data directory.
+    Operator,
+    /// Principals with at least one of these roles.
+    Roles(&'static [Role]),
+}
+
+/// One row: a path with its methods, and who may call it.
+pub struct Route {
+    pub access: Access,
+    pub methods: UtoipaMethodRouter<App>,
+}
+
+/// A route as the tests see it.
+#[derive(Debug, Clone)]
+pub struct RouteRow {
+    pub method: String,
+    pub path: String,
+    pub access: Access,
+}
+
+pub const EVERYONE: Access = Access::Roles(&Role::ALL);
+
+impl Route {
+    pub fn rows(&self) -> Vec<RouteRow> {
+        let mut rows = Vec::new();
+        for (path, item) in &self.methods.1.paths {
+            let operations = [
+                ("GET", &item.get),
+                ("POST", &item.post),
+                ("PUT", &item.put),
+                ("PATCH", &item.patch),
+                ("DELETE", &item.delete),
+            ];
+            for (method, operation) in operations {
+                if operation.is_some() {
+                    rows.push(RouteRow { method: method.into(), path: path.clone(), access: self.access });
+                }
+            }
+        }
+        rows
+    }
+}
+
+/// Builds the router and its OpenAPI document from the table.
+pub fn assemble(app: &App, routes: Vec<Route>, mut api: OpenApi) -> (Router<App>, OpenApi) {
+    let mut router = Router::new();
+    for route in routes {
+        let (schemas, paths, methods) = route.methods;
+        let guarded = methods
+            .route_layer(middleware::from_fn_with_state((app.clone(), route.access), guard));
+        let Some(path) = paths.paths.keys().next().cloned() else { continue };
+        router = router.route(&path, guarded);
+        let components = api.components.get_or_insert_default();
+        components.schemas.extend(schemas);
+        api.paths.merge(paths);
+    }
+    (router, api)
+}
+
+/// Decides before the body is read.
+async fn guard(State((app, access)): State<(App, Access)>, mut request: Request, next: Next) -> Response {
+    let outcome = match access {
+        Access::Public => Ok(None),
+        Access::Operator => operator(&app, request.headers()).map(|()| None),
+        Access::Roles(roles) => principal(&app, request.headers(), roles).await.map(Some),
+    };
+    match outcome {
+        Ok(Some(principal)) => {
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Ok(None) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn principal(
+    app: &App,
+    headers: &HeaderMap,
+    roles: &[Role],
+) -> Result<crate::access::Principal, Problem> {
+    let key = credential(headers)?;
+    let principal =
+        authenticate(&app.store, &key, app.clock.now()).await?.ok_or_else(Problem::unauthenticated)?;
+    if principal.has_any(roles) { Ok(principal) } else { Err(Problem::forbidden()) }
+}
+
+fn operator(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+    let key = credential(headers)?;
+    let given = crate::canonical::sha256_hex(key);
+    let same: bool = given.as_bytes().ct_eq(app.operator_key_sha256.as_bytes()).into();
+    if same { Ok(()) } else { Err(Problem::unauthenticated()) }
+}
+
+/// The one credential of a request, from `Authorization: Bearer` (any case) or `X-Api-Key`. Two are refused, whatever they are:
+/// which of them counted would depend on the code path.
+fn credential(headers: &HeaderMap) -> Result<String, Problem> {
+    let mut found = Vec::new();
+    for value in headers.get_all(header::AUTHORIZATION) {
+        let text = value.to_str().map_err(|_| Problem::unauthenticated())?;
+        let (scheme, key) = text.split_once(' ').ok_or_else(Problem::unauthenticated)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(Problem::unauthenticated());
+        }
+        found.push(key.trim().to_owned());
+    }
+    for value in headers.get_all("x-api-key") {
+        found.push(value.to_str().map_err(|_| Problem::unauthenticated())?.trim().to_owned());
+    }
+    match found.len() {
+        1 => found.pop().ok_or_else(Problem::unauthenticated),
+        0 => Err(Problem::unauthenticated()),
+        _ => Err(Problem::bad_request("credentials", "send one credential, not several")),
+    }
+}
