@@ -14,3 +14,6 @@ pub mod store;
 pub mod document;
 pub mod record;
 pub mod source;
+
+// The demo company: files only, used by no stage.
+pub mod demo;

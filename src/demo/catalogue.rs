@@ -4,7 +4,7 @@ use super::DemoCompany;
 use super::dice::Dice;
 use super::rows::{Price, Product, Supplier};
 use super::value::{Cents, at, day};
-use super::words::{NOUNS, SUPPLIERS};
+use super::words::{NOUN_SUPPLIERS, NOUNS, SUPPLIERS};
 
 /// Suppliers in good standing come first; then one each: inactive, blocked, poor credit rating.
 pub(super) const GOOD_SUPPLIERS: usize = 21;
@@ -51,7 +51,7 @@ fn suppliers(company: &mut DemoCompany, dice: &mut Dice) {
 
 fn products(company: &mut DemoCompany, dice: &mut Dice) {
     for (noun_index, (category, brand, noun, variants, base, grams)) in NOUNS.into_iter().enumerate() {
-        let supplier = noun_index * GOOD_SUPPLIERS / NOUNS.len();
+        let supplier = NOUN_SUPPLIERS[noun_index];
         for (step, variant) in variants.into_iter().enumerate() {
             let index = company.products.len();
             let list_price = Cents(base + base * step as i64 * 30 / 100);

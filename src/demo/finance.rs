@@ -62,7 +62,8 @@ pub(super) fn collect(company: &mut DemoCompany, dice: &mut Dice) {
         let payment = pay(company, &transfer, dice);
         payments.push((transfer.ago, payment));
     }
-    payments.sort_by(|a, b| (-a.0, &a.1.order_id, &a.1.bank_reference).cmp(&(-b.0, &b.1.order_id, &b.1.bank_reference)));
+    payments
+        .sort_by(|a, b| (-a.0, &a.1.order_id, &a.1.bank_reference).cmp(&(-b.0, &b.1.order_id, &b.1.bank_reference)));
     for (index, (_, mut payment)) in payments.into_iter().enumerate() {
         payment.payment_id = format!("PAY-{}", FIRST_PAYMENT + index);
         company.payments.push(payment);
@@ -73,7 +74,8 @@ fn consumer_payments(company: &mut DemoCompany) -> Vec<(i64, Payment)> {
     let mut payments = Vec::new();
     for order in company.orders.iter().filter(|order| order.customer < CONSUMERS && order.payment_status != "failed") {
         let invoice = company.customer_invoices.iter_mut().find(|invoice| invoice.order_id == order.order_id);
-        let mut payment = blank_payment(&order.customer_id, order.payment_method, day(company.as_of, order.ago), order.total);
+        let mut payment =
+            blank_payment(&order.customer_id, order.payment_method, day(company.as_of, order.ago), order.total);
         payment.order_id.clone_from(&order.order_id);
         payment.bank_reference = format!("PSP{}", &order.order_id[3..]);
         if let Some(invoice) = invoice {
@@ -86,7 +88,12 @@ fn consumer_payments(company: &mut DemoCompany) -> Vec<(i64, Payment)> {
 }
 
 /// A payment that is fully applied.
-pub(super) fn blank_payment(customer_id: &str, method: &'static str, received_on: jiff::civil::Date, amount: Cents) -> Payment {
+pub(super) fn blank_payment(
+    customer_id: &str,
+    method: &'static str,
+    received_on: jiff::civil::Date,
+    amount: Cents,
+) -> Payment {
     Payment {
         payment_id: String::new(),
         customer_id: customer_id.to_owned(),

@@ -119,7 +119,12 @@ fn shipment(company: &DemoCompany, order: usize, leg: &Leg, dice: &mut Dice) -> 
         order_id: order.order_id.clone(),
         warehouse: order.warehouse,
         carrier: CARRIERS[leg.carrier],
-        tracking_number: format!("{}{:07}{:03}", CARRIER_CODES[leg.carrier], dice.below(10_000_000), company.shipments.len() % 1000),
+        tracking_number: format!(
+            "{}{:07}{:03}",
+            CARRIER_CODES[leg.carrier],
+            dice.below(10_000_000),
+            company.shipments.len() % 1000
+        ),
         status: if leg.delivered_ago.is_some() { "delivered" } else { "in_transit" },
         picked_at: at(company.as_of, leg.shipped_ago, 10, 40),
         shipped_at: Some(at(company.as_of, leg.shipped_ago, 16, 10)),
@@ -162,7 +167,9 @@ fn scans(company: &DemoCompany, leg: &Leg) -> Vec<Scan> {
 
 /// Shipment numbers that rise with the day of picking, in shipments, lines and scans alike.
 fn renumber(company: &mut DemoCompany) {
-    company.shipments.sort_by(|a, b| (a.picked_at, &a.order_id, &a.shipment_id).cmp(&(b.picked_at, &b.order_id, &b.shipment_id)));
+    company
+        .shipments
+        .sort_by(|a, b| (a.picked_at, &a.order_id, &a.shipment_id).cmp(&(b.picked_at, &b.order_id, &b.shipment_id)));
     let mut numbers = BTreeMap::new();
     for (index, shipment) in company.shipments.iter_mut().enumerate() {
         let number = format!("SH-{}", FIRST_SHIPMENT + index);

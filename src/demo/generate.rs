@@ -69,7 +69,8 @@ pub fn generate(as_of: Date, seed: u64) -> DemoCompany {
     orders::fill(c, order_slots, &mut stream("orders"));
     fulfilment::fill(c, &mut stream("fulfilment"));
 
-    let mut purchase_slots = Slots::new(PURCHASE_ORDERS, PURCHASE_DAYS, 0, FIRST_PURCHASE_ORDER, &mut stream("po slots"));
+    let mut purchase_slots =
+        Slots::new(PURCHASE_ORDERS, PURCHASE_DAYS, 0, FIRST_PURCHASE_ORDER, &mut stream("po slots"));
     plant::procurement::stage(c, &mut purchase_slots, &mut stream("plant procurement"));
     procurement::fill(c, purchase_slots, &mut stream("procurement"));
 

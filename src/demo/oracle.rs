@@ -51,13 +51,14 @@ fn orders(c: &DemoCompany, report: &mut Report<'_>) {
                 report(kind, id);
             }
         }
-        let missing = [&order.ship_street, &order.ship_postal_code, &order.ship_city].iter().any(|part| part.is_empty());
+        let missing =
+            [&order.ship_street, &order.ship_postal_code, &order.ship_city].iter().any(|part| part.is_empty());
         if missing {
             report("address_incomplete", id);
         } else if order.address_valid == Some(false) {
             report("address_undeliverable", id);
         }
-        // Four calendar days hold at least two working days.
+        // Two working days are at least two calendar days; planted cases are older than any weekend makes them.
         if order.status == "pending" && ago(c, order.ordered_at.date()) > 2 {
             report("order_unreleased", id);
         }
@@ -83,7 +84,9 @@ fn prices(c: &DemoCompany, order: &Order, report: &mut Report<'_>) {
         let price = c
             .prices
             .iter()
-            .find(|p| p.sku == line.sku && p.price_list == list && p.valid_from <= on && p.valid_to.is_none_or(|to| on <= to))
+            .find(|p| {
+                p.sku == line.sku && p.price_list == list && p.valid_from <= on && p.valid_to.is_none_or(|to| on <= to)
+            })
             .expect("a price in force");
         if line.unit_price < price.floor_price {
             report("price_below_floor", &order.order_id);
@@ -94,7 +97,8 @@ fn prices(c: &DemoCompany, order: &Order, report: &mut Report<'_>) {
 }
 
 fn duplicates_and_oversells(c: &DemoCompany, report: &mut Report<'_>) {
-    let basket = |order: &Order| order.lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect::<BTreeSet<_>>();
+    let basket =
+        |order: &Order| order.lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect::<BTreeSet<_>>();
     for later in c.orders.iter().filter(|order| order.status != "cancelled") {
         let copy = c.orders.iter().filter(|order| order.status != "cancelled").any(|earlier| {
             earlier.customer == later.customer
@@ -108,7 +112,8 @@ fn duplicates_and_oversells(c: &DemoCompany, report: &mut Report<'_>) {
     }
     for level in &c.stock_levels {
         let mut wanting: Vec<(&str, i64)> = Vec::new();
-        for order in c.orders.iter().filter(|order| OPEN.contains(&order.status) && order.warehouse == level.warehouse) {
+        for order in c.orders.iter().filter(|order| OPEN.contains(&order.status) && order.warehouse == level.warehouse)
+        {
             for line in order.lines.iter().filter(|line| line.sku == level.sku) {
                 wanting.push((&order.order_id, line.quantity - line.shipped_quantity - line.backordered_quantity));
             }
@@ -285,7 +290,11 @@ fn returns(c: &DemoCompany, report: &mut Report<'_>) {
     let mut recent: BTreeMap<&str, i64> = BTreeMap::new();
     let mut before: BTreeMap<&str, i64> = BTreeMap::new();
     for rma in &c.returns {
-        let trade = c.customers.iter().find(|customer| customer.customer_id == rma.customer_id).is_some_and(|x| x.customer_type == "trade");
+        let trade = c
+            .customers
+            .iter()
+            .find(|customer| customer.customer_id == rma.customer_id)
+            .is_some_and(|x| x.customer_type == "trade");
         let waited = days_ago(rma.requested_on, rma.delivered_on);
         if waited > if trade { 14 } else { 30 } {
             report("return_past_window", &rma.return_id);

@@ -63,7 +63,13 @@ pub(super) fn basket(company: &DemoCompany, customer: usize, ago: i64, dice: &mu
 }
 
 /// A pending order with prices from the list in force on its day, paid up front by consumers.
-pub(super) fn compose(company: &DemoCompany, slot: Slot, customer: usize, basket: &[(usize, i64)], dice: &mut Dice) -> Order {
+pub(super) fn compose(
+    company: &DemoCompany,
+    slot: Slot,
+    customer: usize,
+    basket: &[(usize, i64)],
+    dice: &mut Dice,
+) -> Order {
     let buyer = &company.customers[customer];
     let trade = customer >= CONSUMERS;
     let order_id = format!("SO-{}", slot.number);
@@ -92,7 +98,11 @@ pub(super) fn compose(company: &DemoCompany, slot: Slot, customer: usize, basket
         customer_id: buyer.customer_id.clone(),
         customer_name: buyer.name.clone(),
         email: buyer.email.clone(),
-        channel: if trade { *dice.pick(&["trade portal", "phone"]) } else { *dice.pick(&["webshop", "webshop", "marketplace"]) },
+        channel: if trade {
+            *dice.pick(&["trade portal", "phone"])
+        } else {
+            *dice.pick(&["webshop", "webshop", "marketplace"])
+        },
         ordered_at: at(company.as_of, slot.ago, slot.hour, slot.minute),
         status: "pending",
         hold_type: "",

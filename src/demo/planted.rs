@@ -78,7 +78,13 @@ impl Planted {
     }
 
     /// Records one case.
-    pub(super) fn add(&mut self, kind: &'static str, record_kind: &'static str, ids: &[&str], why: impl Into<String>) -> &mut PlantedException {
+    pub(super) fn add(
+        &mut self,
+        kind: &'static str,
+        record_kind: &'static str,
+        ids: &[&str],
+        why: impl Into<String>,
+    ) -> &mut PlantedException {
         self.exceptions.push(PlantedException {
             kind,
             record_kind,
@@ -91,8 +97,14 @@ impl Planted {
     }
 
     /// Closes a group over the cases that were marked with `id`.
-    pub(super) fn close_group(&mut self, id: &'static str, cause: impl Into<String>, shared: BTreeMap<&'static str, String>) {
-        let members = self.exceptions.iter().filter(|case| case.group == Some(id)).map(|case| case.ids[0].clone()).collect();
+    pub(super) fn close_group(
+        &mut self,
+        id: &'static str,
+        cause: impl Into<String>,
+        shared: BTreeMap<&'static str, String>,
+    ) {
+        let members =
+            self.exceptions.iter().filter(|case| case.group == Some(id)).map(|case| case.ids[0].clone()).collect();
         self.groups.push(PlantedGroup { id, cause: cause.into(), shared, members });
     }
 }

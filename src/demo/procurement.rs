@@ -17,7 +17,7 @@ const FIRST_SUPPLIER_INVOICE: usize = 90_001;
 /// Fills every place that no planted case took, then writes the supplier invoices.
 pub(super) fn fill(company: &mut DemoCompany, slots: Slots, dice: &mut Dice) {
     for slot in slots.rest() {
-        let supplier = dice.below(GOOD_SUPPLIERS - 1);
+        let supplier = dice.below(GOOD_SUPPLIERS);
         let mut po = compose(company, slot, supplier, dice);
         let due_ago = slot.ago - company.suppliers[supplier].lead_time_days;
         if due_ago >= 1 {
@@ -44,9 +44,10 @@ pub(super) fn fill(company: &mut DemoCompany, slots: Slots, dice: &mut Dice) {
 /// A sent purchase order over one to three products of the supplier, due after its lead time.
 pub(super) fn compose(company: &DemoCompany, slot: Slot, supplier: usize, dice: &mut Dice) -> PurchaseOrder {
     let vendor = &company.suppliers[supplier];
-    let own: Vec<usize> =
-        (0..company.products.len()).filter(|&index| company.products[index].supplier_id == vendor.supplier_id).collect();
-    // A supplier without products of its own is a second source: it gets some of everybody's.
+    let own: Vec<usize> = (0..company.products.len())
+        .filter(|&index| company.products[index].supplier_id == vendor.supplier_id)
+        .collect();
+    // A trader is a second source for some of everybody's.
     let range = if own.is_empty() { (0..company.products.len()).step_by(9).collect() } else { own };
     let po_number = format!("PO-{}", slot.number);
     let count = dice.between(1, 3) as usize;
@@ -119,7 +120,13 @@ pub(super) fn acknowledge(company: &mut DemoCompany, po: &mut PurchaseOrder, ago
 }
 
 /// Goods arrive; `outcome` holds received and, of those, rejected units per line.
-pub(super) fn receive(company: &mut DemoCompany, po: &mut PurchaseOrder, ago: i64, outcome: &[(i64, i64)], reason: &'static str) {
+pub(super) fn receive(
+    company: &mut DemoCompany,
+    po: &mut PurchaseOrder,
+    ago: i64,
+    outcome: &[(i64, i64)],
+    reason: &'static str,
+) {
     po.status = "received";
     po.received_ago = Some(ago);
     po.updated_at = at(company.as_of, ago, 13, 30);
@@ -152,13 +159,18 @@ fn write_invoices(company: &mut DemoCompany) {
     let mut bills = Vec::new();
     for po in &company.purchase_orders {
         let Some(received_ago) = po.received_ago.filter(|&ago| ago >= 2 && !po.staged) else { continue };
-        let terms = company.suppliers.iter().find(|s| s.supplier_id == po.supplier_id).map_or(30, |s| s.payment_terms_days);
+        let terms =
+            company.suppliers.iter().find(|s| s.supplier_id == po.supplier_id).map_or(30, |s| s.payment_terms_days);
         let invoiced_ago = received_ago - 1;
         let due_ago = invoiced_ago - terms;
         let status = if due_ago >= 0 { "paid" } else { "matched" };
         bills.push(SupplierInvoice {
             invoice_id: String::new(),
-            supplier_invoice_number: format!("{}-{}", po.supplier_id.replace("S-5", "R"), po.po_number.replace("PO-", "2")),
+            supplier_invoice_number: format!(
+                "{}-{}",
+                po.supplier_id.replace("S-5", "R"),
+                po.po_number.replace("PO-", "2")
+            ),
             supplier_id: po.supplier_id.clone(),
             po_number: po.po_number.clone(),
             invoiced_on: dotted(company, invoiced_ago),

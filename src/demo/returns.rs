@@ -22,7 +22,8 @@ pub(super) fn fill(company: &mut DemoCompany, dice: &mut Dice) {
     let returned: BTreeSet<String> = company.returns.iter().map(|rma| rma.order_id.clone()).collect();
     for index in 0..company.orders.len() {
         let order = &company.orders[index];
-        let Some(delivered_ago) = order.delivered_ago.filter(|_| !order.staged && !returned.contains(&order.order_id)) else {
+        let Some(delivered_ago) = order.delivered_ago.filter(|_| !order.staged && !returned.contains(&order.order_id))
+        else {
             continue;
         };
         let share = if order.customer < CONSUMERS { 6 } else { 3 };
@@ -48,7 +49,14 @@ pub(super) fn fill(company: &mut DemoCompany, dice: &mut Dice) {
 }
 
 /// A return of one line of a delivered order, authorised and on its way.
-pub(super) fn request(company: &DemoCompany, order: usize, line: usize, quantity: i64, ago: i64, reason: &'static str) -> Return {
+pub(super) fn request(
+    company: &DemoCompany,
+    order: usize,
+    line: usize,
+    quantity: i64,
+    ago: i64,
+    reason: &'static str,
+) -> Return {
     let order = &company.orders[order];
     let delivered_ago = order.delivered_ago.unwrap_or(ago);
     let unit_price = order.lines[line].unit_price;
@@ -134,7 +142,9 @@ pub(super) fn settle(company: &mut DemoCompany) {
                 currency: "EUR",
             };
             refunds.push((ago, refund));
-        } else if let Some(invoice) = company.customer_invoices.iter_mut().find(|invoice| invoice.order_id == rma.order_id) {
+        } else if let Some(invoice) =
+            company.customer_invoices.iter_mut().find(|invoice| invoice.order_id == rma.order_id)
+        {
             let applied = invoice.open_amount >= rma.value;
             if applied {
                 invoice.credited_amount += rma.value;
@@ -174,7 +184,8 @@ pub(super) fn settle(company: &mut DemoCompany) {
 
 /// Full refunds of cancelled orders that were paid up front, the day after the order.
 fn cancellations(company: &DemoCompany) -> Vec<(i64, Refund)> {
-    let cancelled = company.orders.iter().filter(|order| order.status == "cancelled" && order.payment_status == "refunded");
+    let cancelled =
+        company.orders.iter().filter(|order| order.status == "cancelled" && order.payment_status == "refunded");
     cancelled
         .filter_map(|order| {
             let payment = company.payments.iter().find(|payment| payment.order_id == order.order_id)?;

@@ -38,14 +38,17 @@ fn another_date_shifts_every_date_and_nothing_else() {
         assert_eq!(a.ordered_at.saturating_add(41.days()), b.ordered_at);
         assert_eq!(a.promised_on.saturating_add(41.days()), b.promised_on);
     }
-    let ids = |c: &DemoCompany| c.planted.exceptions.iter().map(|case| (case.kind, case.ids.clone())).collect::<Vec<_>>();
+    let ids =
+        |c: &DemoCompany| c.planted.exceptions.iter().map(|case| (case.kind, case.ids.clone())).collect::<Vec<_>>();
     assert_eq!(ids(&here), ids(&later));
 }
 
 #[test]
 fn nothing_happens_after_as_of() {
     for order in &company().orders {
-        for moment in [Some(order.ordered_at), order.hold_since, order.released_at, order.shipped_at, order.delivered_at] {
+        for moment in
+            [Some(order.ordered_at), order.hold_since, order.released_at, order.shipped_at, order.delivered_at]
+        {
             assert!(moment.is_none_or(|at| at.date() < AS_OF && at >= order.ordered_at), "{}", order.order_id);
         }
     }
@@ -59,7 +62,12 @@ fn the_company_has_the_promised_size() {
     assert_eq!(c.customers.len(), 380);
     assert!(c.shipments.len() > 1_800, "{}", c.shipments.len());
     assert!(c.purchase_orders.len() >= 200 && c.receipts.len() > 150 && c.supplier_invoices.len() > 120);
-    assert!(c.returns.len() > 90 && c.refunds.len() > 80 && c.credit_notes.len() >= 5, "{} {}", c.refunds.len(), c.credit_notes.len());
+    assert!(
+        c.returns.len() > 90 && c.refunds.len() > 80 && c.credit_notes.len() >= 5,
+        "{} {}",
+        c.refunds.len(),
+        c.credit_notes.len()
+    );
     assert!(c.remittances.len() > 60 && c.payments.len() > 1_500);
     assert!(c.tickets.len() > 200);
 }
@@ -123,7 +131,10 @@ fn stock_adds_up_with_reservations_purchases_and_returns() {
         assert_eq!(level.in_transit, lines.filter(|line| line.sku == level.sku).map(|line| line.quantity).sum::<i64>());
         let waiting = c.returns.iter().filter(|rma| rma.received_on.is_some() && rma.inspected_on.is_none());
         let lines = waiting.filter(|rma| rma.warehouse == level.warehouse).flat_map(|rma| &rma.lines);
-        assert_eq!(level.return_pending, lines.filter(|line| line.sku == level.sku).map(|line| line.quantity).sum::<i64>());
+        assert_eq!(
+            level.return_pending,
+            lines.filter(|line| line.sku == level.sku).map(|line| line.quantity).sum::<i64>()
+        );
     }
 }
 
@@ -181,7 +192,8 @@ fn what_a_plain_reading_of_the_limits_finds_is_exactly_what_was_planted() {
         let planted: oracle::Found =
             c.planted.exceptions.iter().map(|case| (case.kind.to_owned(), case.ids[0].clone())).collect();
         let found = oracle::exceptions(&c);
-        let (extra, missed): (Vec<_>, Vec<_>) = (found.difference(&planted).collect(), planted.difference(&found).collect());
+        let (extra, missed): (Vec<_>, Vec<_>) =
+            (found.difference(&planted).collect(), planted.difference(&found).collect());
         assert!(extra.is_empty() && missed.is_empty(), "seed {seed}\nnot planted: {extra:#?}\nnot found: {missed:#?}");
         assert_eq!(planted.len(), c.planted.exceptions.len(), "a case was planted twice");
     }
@@ -283,9 +295,16 @@ fn every_policy_and_runbook_has_front_matter_and_supersedes_what_exists() {
     for (id, meta) in &seen {
         let Some(supersedes) = meta.get("supersedes") else { continue };
         for old in supersedes.trim_matches(['[', ']']).split(", ").filter(|old| !old.is_empty()) {
-            let ended = seen.get(old).unwrap_or_else(|| panic!("{id} supersedes {old}, which does not exist")).get("effective_to");
+            let ended = seen
+                .get(old)
+                .unwrap_or_else(|| panic!("{id} supersedes {old}, which does not exist"))
+                .get("effective_to");
             let ended: Date = ended.expect("an end date").parse().expect("a date");
-            assert_eq!(ended.saturating_add(1.day()).to_string(), meta["effective_from"], "{old} ends the day before {id}");
+            assert_eq!(
+                ended.saturating_add(1.day()).to_string(),
+                meta["effective_from"],
+                "{old} ends the day before {id}"
+            );
         }
     }
     for (_, bytes) in files.iter().filter(|(path, _)| path.ends_with(".md")) {
@@ -309,7 +328,9 @@ fn the_demo_questions_name_records_and_documents_that_hold_the_answers() {
         for id in &question.documents {
             let (_, bytes) = files
                 .iter()
-                .find(|(path, bytes)| path.ends_with(".md") && String::from_utf8_lossy(bytes).contains(&format!("id: {id}\n")))
+                .find(|(path, bytes)| {
+                    path.ends_with(".md") && String::from_utf8_lossy(bytes).contains(&format!("id: {id}\n"))
+                })
                 .unwrap_or_else(|| panic!("{}: no document {id}", question.id));
             evidence += &String::from_utf8_lossy(bytes);
         }

@@ -61,7 +61,11 @@ fn write(company: &DemoCompany, text: &Text, dice: &mut Dice) -> Option<(i64, Ti
         customer_id: order.customer_id.clone(),
         order_id: Some(order.order_id.clone()),
         created_at: at(company.as_of, ago, dice.between(7, 22), dice.between(0, 59)),
-        channel: *dice.pick(if order.customer < CONSUMERS { &["e-mail", "web form", "chat"] } else { &["e-mail", "e-mail", "phone note"] }),
+        channel: *dice.pick(if order.customer < CONSUMERS {
+            &["e-mail", "web form", "chat"]
+        } else {
+            &["e-mail", "e-mail", "phone note"]
+        }),
         category: text.category,
         priority: text.priority,
         status,

@@ -16,7 +16,8 @@ const SLOW_PAYER_GROUP: &str = "customer_stopped_paying";
 /// Chooses the invoices that nobody pays: one per age bucket, and three of one customer.
 pub(in super::super) fn leave_open(company: &mut DemoCompany) {
     let slow = slow_payer(company);
-    let overdue = |company: &DemoCompany, index: usize| days_ago(company.as_of, company.customer_invoices[index].due_on);
+    let overdue =
+        |company: &DemoCompany, index: usize| days_ago(company.as_of, company.customer_invoices[index].due_on);
     let mut chosen: Vec<(usize, bool)> = Vec::new();
     for (low, high) in [(10, 28), (35, 55), (64, 85), (95, 130)] {
         let found = (0..company.customer_invoices.len()).find(|&index| {
@@ -49,7 +50,9 @@ pub(in super::super) fn leave_open(company: &mut DemoCompany) {
 }
 
 fn is_trade(company: &DemoCompany, index: usize) -> bool {
-    company.customers[CONSUMERS..].iter().any(|customer| customer.customer_id == company.customer_invoices[index].customer_id)
+    company.customers[CONSUMERS..]
+        .iter()
+        .any(|customer| customer.customer_id == company.customer_invoices[index].customer_id)
 }
 
 /// The trade customer with the most invoices due for at least ten days.
@@ -98,11 +101,15 @@ fn short_payments(company: &mut DemoCompany) {
     let mut left = 4;
     for index in 0..company.payments.len() {
         let invoice_number = company.payments[index].invoice_number.clone();
-        let Some(remittance) = company.remittances.iter().find(|r| r.remittance_id == company.payments[index].remittance_id) else {
+        let Some(remittance) =
+            company.remittances.iter().find(|r| r.remittance_id == company.payments[index].remittance_id)
+        else {
             continue;
         };
         let not_due = company.customer_invoices.iter().position(|invoice| {
-            invoice.invoice_number == invoice_number && days_ago(company.as_of, invoice.due_on) < 0 && invoice.total > Cents(20_000)
+            invoice.invoice_number == invoice_number
+                && days_ago(company.as_of, invoice.due_on) < 0
+                && invoice.total > Cents(20_000)
         });
         let Some(invoice) = not_due.filter(|_| left > 0) else { continue };
         left -= 1;
@@ -116,11 +123,13 @@ fn short_payments(company: &mut DemoCompany) {
         invoice.paid_amount = payment.amount;
         invoice.open_amount = invoice.total - invoice.paid_amount - invoice.credited_amount;
         invoice.status = "open";
-        let why = format!("{} received, {remittance_id} announced {announced}; up to 1.00 is tolerated", payment.amount);
-        company
-            .planted
-            .add("payment_short", "payment", &[&payment.payment_id], why)
-            .fact("amount", payment.amount, announced);
+        let why =
+            format!("{} received, {remittance_id} announced {announced}; up to 1.00 is tolerated", payment.amount);
+        company.planted.add("payment_short", "payment", &[&payment.payment_id], why).fact(
+            "amount",
+            payment.amount,
+            announced,
+        );
     }
 }
 
@@ -137,10 +146,11 @@ fn refunds_above_paid(company: &mut DemoCompany) {
         let refund = &mut company.refunds[index];
         refund.amount = paid + Cents(995 + left * 1_000);
         let why = format!("{} refunded on {}, for which {paid} was paid", refund.amount, refund.order_id);
-        company
-            .planted
-            .add("refund_above_paid", "refund", &[&refund.refund_id], why)
-            .fact("amount", refund.amount, paid);
+        company.planted.add("refund_above_paid", "refund", &[&refund.refund_id], why).fact(
+            "amount",
+            refund.amount,
+            paid,
+        );
     }
 }
 
@@ -163,7 +173,8 @@ fn mismatches(company: &mut DemoCompany) {
             "match_price" => {
                 bill.lines[0].unit_price = before.1.percent(106);
                 recount(bill);
-                let why = format!("line 1 bills {}, ordered at {}; the tolerance is 1 %", bill.lines[0].unit_price, before.1);
+                let why =
+                    format!("line 1 bills {}, ordered at {}; the tolerance is 1 %", bill.lines[0].unit_price, before.1);
                 ("lines.0.unit_price", bill.lines[0].unit_price.to_string(), before.1.to_string(), why)
             }
             "match_tax" => {
@@ -174,7 +185,10 @@ fn mismatches(company: &mut DemoCompany) {
             _ => {
                 bill.freight += Cents(4_500);
                 bill.tax = (bill.subtotal + bill.freight).percent(VAT_PERCENT);
-                let why = format!("freight {} billed, {} ordered; tolerated are 10 % and at least 10.00", bill.freight, before.3);
+                let why = format!(
+                    "freight {} billed, {} ordered; tolerated are 10 % and at least 10.00",
+                    bill.freight, before.3
+                );
                 ("freight", bill.freight.to_string(), before.3.to_string(), why)
             }
         };

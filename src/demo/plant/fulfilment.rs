@@ -42,10 +42,11 @@ fn late(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
         dispatch(company, index, &leg, dice);
         let order_id = company.orders[index].order_id.clone();
         let why = format!("promised {promised_ago} days ago and not delivered; one day of grace");
-        company
-            .planted
-            .add("late_against_promise", "order", &[&order_id], why)
-            .fact("promised_date", day(company.as_of, promised_ago), "1 day");
+        company.planted.add("late_against_promise", "order", &[&order_id], why).fact(
+            "promised_date",
+            day(company.as_of, promised_ago),
+            "1 day",
+        );
     }
 }
 
@@ -66,15 +67,17 @@ fn stalled(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
         let shipment = dispatch(company, index, &leg, dice);
         let shipment_id = company.shipments[shipment].shipment_id.clone();
         let why = format!("no scan for {} days; the last one at {}", leg.last_scan_ago, HUBS[leg.hub]);
-        let case = company
-            .planted
-            .add("tracking_stalled", "shipment", &[&shipment_id], why)
-            .fact("last_event_at", day(company.as_of, leg.last_scan_ago), "5 days");
+        let case = company.planted.add("tracking_stalled", "shipment", &[&shipment_id], why).fact(
+            "last_event_at",
+            day(company.as_of, leg.last_scan_ago),
+            "5 days",
+        );
         if grouped {
             case.in_group(STUCK_GROUP);
         }
     }
-    let shared = BTreeMap::from([("carrier", CARRIERS[STUCK_CARRIER].to_owned()), ("location", HUBS[STUCK_HUB].to_owned())]);
+    let shared =
+        BTreeMap::from([("carrier", CARRIERS[STUCK_CARRIER].to_owned()), ("location", HUBS[STUCK_HUB].to_owned())]);
     let cause = format!("{} has a backlog at {}", CARRIERS[STUCK_CARRIER], HUBS[STUCK_HUB]);
     company.planted.close_group(STUCK_GROUP, cause, shared);
 }
@@ -90,10 +93,11 @@ fn picked(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
         pick(company, company.orders.len() - 1, slot.ago - 2, dice);
         let shipment_id = company.shipments[company.shipments.len() - 1].shipment_id.clone();
         let why = format!("picked {} days ago and not handed over; the limit is 2", slot.ago - 2);
-        company
-            .planted
-            .add("picked_not_shipped", "shipment", &[&shipment_id], why)
-            .fact("picked_at", day(company.as_of, slot.ago - 2), "2 days");
+        company.planted.add("picked_not_shipped", "shipment", &[&shipment_id], why).fact(
+            "picked_at",
+            day(company.as_of, slot.ago - 2),
+            "2 days",
+        );
     }
 }
 
@@ -114,7 +118,8 @@ fn partial(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
         let (order_id, quantity) = (order.order_id.clone(), order.lines[0].quantity);
         company.orders.push(order);
         dispatch(company, company.orders.len() - 1, &leg, dice);
-        let why = format!("{half} of {quantity} units left {first_ago} days ago, the rest has not followed within 7 days");
+        let why =
+            format!("{half} of {quantity} units left {first_ago} days ago, the rest has not followed within 7 days");
         company
             .planted
             .add("partial_shipment_overdue", "order", &[&order_id], why)
@@ -166,9 +171,10 @@ fn uninvoiced(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
         let leg = Leg::whole(&company.orders[index], dice);
         dispatch(company, index, &leg, dice);
         let why = format!("delivered {delivered_ago} days ago without an invoice; the limit is 2 days");
-        company
-            .planted
-            .add("delivered_not_invoiced", "order", &[&order_id], why)
-            .fact("delivered_at", day(company.as_of, delivered_ago), "2 days");
+        company.planted.add("delivered_not_invoiced", "order", &[&order_id], why).fact(
+            "delivered_at",
+            day(company.as_of, delivered_ago),
+            "2 days",
+        );
     }
 }

@@ -41,10 +41,11 @@ fn holds(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
             let mut order = draft(company, slot, customer, dice);
             hold(company, &mut order, hold_type, slot.ago);
             let why = format!("on {hold_type} hold for {} days; the limit is {limit}", slot.ago);
-            company
-                .planted
-                .add(kind, "order", &[&order.order_id], why)
-                .fact("hold_since", day(company.as_of, slot.ago), format!("{limit} days"));
+            company.planted.add(kind, "order", &[&order.order_id], why).fact(
+                "hold_since",
+                day(company.as_of, slot.ago),
+                format!("{limit} days"),
+            );
             company.orders.push(order);
         }
     }
@@ -71,7 +72,9 @@ fn addresses(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
         }
         company.orders.push(order);
     }
-    for (street, city) in [("Klokkenveld 999", "Hoogbroek"), ("Postbus 0", "Maasbrink"), ("Veerdam 12", "Nergenshuizen")] {
+    for (street, city) in
+        [("Klokkenveld 999", "Hoogbroek"), ("Postbus 0", "Maasbrink"), ("Veerdam 12", "Nergenshuizen")]
+    {
         let slot = slots.take(1, 2, dice);
         let mut order = draft(company, slot, dice.below(CONSUMERS), dice);
         order.ship_street = street.to_owned();
@@ -79,7 +82,12 @@ fn addresses(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
         order.address_valid = Some(false);
         company
             .planted
-            .add("address_undeliverable", "order", &[&order.order_id], "the carrier's address service refuses the address")
+            .add(
+                "address_undeliverable",
+                "order",
+                &[&order.order_id],
+                "the carrier's address service refuses the address",
+            )
             .fact("address_valid", "false", "true");
         company.orders.push(order);
     }
@@ -91,10 +99,11 @@ fn unreleased(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
         let customer = if dice.chance(60) { dice.below(CONSUMERS) } else { trade_customer(dice) };
         let order = draft(company, slot, customer, dice);
         let why = format!("pending without a hold for {} days; orders are released within 2 working days", slot.ago);
-        company
-            .planted
-            .add("order_unreleased", "order", &[&order.order_id], why)
-            .fact("ordered_at", day(company.as_of, slot.ago), "2 working days");
+        company.planted.add("order_unreleased", "order", &[&order.order_id], why).fact(
+            "ordered_at",
+            day(company.as_of, slot.ago),
+            "2 working days",
+        );
         company.orders.push(order);
     }
 }
@@ -110,10 +119,11 @@ fn back_orders(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
         order.lines[line].backordered_quantity = (order.lines[line].quantity / 2).max(1);
         let (line_no, quantity) = (line + 1, order.lines[line].backordered_quantity);
         let why = format!("{quantity} of {} units of line {line_no} are back-ordered", order.lines[line].quantity);
-        company
-            .planted
-            .add("line_backordered", "order", &[&order.order_id], why)
-            .fact(format!("lines.{line}.quantity_backordered"), quantity, 0);
+        company.planted.add("line_backordered", "order", &[&order.order_id], why).fact(
+            format!("lines.{line}.quantity_backordered"),
+            quantity,
+            0,
+        );
         company.orders.push(order);
     }
 }
@@ -140,15 +150,14 @@ fn prices(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
             let list = price_of(company, product, company.customers[customer].customer_group, slot.ago);
             let floor = company.products[product].unit_cost.percent(115);
             // A wholesale price can be so close to the floor that 7 % off would break it: stay above it.
-            let below_list = list.percent(percent).max(if kind == "price_below_list" { floor } else { list.percent(1) });
+            let below_list =
+                list.percent(percent).max(if kind == "price_below_list" { floor } else { list.percent(1) });
             order.lines[0].unit_price = below_list;
             total_up(&mut order);
             let (limit, against) = if kind == "price_below_floor" { (floor, "floor") } else { (list, "list") };
-            let why = format!("line 1 sells at {below_list}, the {against} price is {limit}, and no override is recorded");
-            company
-                .planted
-                .add(kind, "order", &[&order.order_id], why)
-                .fact("lines.0.unit_price", below_list, limit);
+            let why =
+                format!("line 1 sells at {below_list}, the {against} price is {limit}, and no override is recorded");
+            company.planted.add(kind, "order", &[&order.order_id], why).fact("lines.0.unit_price", below_list, limit);
             company.orders.push(order);
         }
     }
@@ -172,7 +181,12 @@ fn duplicates(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
         pair.sort_by(|a, b| a.order_id.cmp(&b.order_id));
         company
             .planted
-            .add("duplicate_order", "order", &[&pair[1].order_id, &pair[0].order_id], "same customer and same lines within 24 hours")
+            .add(
+                "duplicate_order",
+                "order",
+                &[&pair[1].order_id, &pair[0].order_id],
+                "same customer and same lines within 24 hours",
+            )
             .fact("duplicate_of", &pair[0].order_id, "24 hours");
         company.orders.extend(pair);
     }
@@ -189,7 +203,14 @@ pub(in super::super) fn describe_credit_holds(company: &mut DemoCompany) {
 }
 
 /// A delivered order, as later domains need one; `ship` dates are days ago.
-pub(super) fn delivered(company: &DemoCompany, slot: Slot, customer: usize, basket: &[(usize, i64)], days: (i64, i64), dice: &mut Dice) -> Order {
+pub(super) fn delivered(
+    company: &DemoCompany,
+    slot: Slot,
+    customer: usize,
+    basket: &[(usize, i64)],
+    days: (i64, i64),
+    dice: &mut Dice,
+) -> Order {
     let mut order = compose(company, slot, customer, basket, dice);
     ship(company, &mut order, days.0, Some(days.1));
     order

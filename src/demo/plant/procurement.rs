@@ -22,7 +22,13 @@ pub(in super::super) fn stage(company: &mut DemoCompany, slots: &mut Slots, dice
     dear(company, slots, dice);
 }
 
-fn open_order(company: &DemoCompany, slots: &mut Slots, ages: (i64, i64), supplier: usize, dice: &mut Dice) -> (PurchaseOrder, i64) {
+fn open_order(
+    company: &DemoCompany,
+    slots: &mut Slots,
+    ages: (i64, i64),
+    supplier: usize,
+    dice: &mut Dice,
+) -> (PurchaseOrder, i64) {
     let slot = slots.take(ages.0, ages.1, dice);
     let mut po = compose(company, slot, supplier, dice);
     po.staged = true;
@@ -34,10 +40,11 @@ fn unacknowledged(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice)
     for number in 0..4 {
         let (po, ago) = open_order(company, slots, (6, 12), number * 3, dice);
         let why = format!("sent {ago} days ago and not acknowledged; the limit is 3");
-        company
-            .planted
-            .add("po_unacknowledged", "purchase_order", &[&po.po_number], why)
-            .fact("order_date", day(company.as_of, ago), "3 days");
+        company.planted.add("po_unacknowledged", "purchase_order", &[&po.po_number], why).fact(
+            "order_date",
+            day(company.as_of, ago),
+            "3 days",
+        );
         company.purchase_orders.push(po);
     }
 }
@@ -51,17 +58,18 @@ fn late(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
         po.expected_on = day(company.as_of, expected_ago);
         acknowledge(company, &mut po, ago - 1);
         let why = format!("confirmed for {expected_ago} days ago and nothing received; two days of grace");
-        let case = company
-            .planted
-            .add("po_late", "purchase_order", &[&po.po_number], why)
-            .fact("promised_date", po.expected_on, "2 days");
+        let case = company.planted.add("po_late", "purchase_order", &[&po.po_number], why).fact(
+            "promised_date",
+            po.expected_on,
+            "2 days",
+        );
         if grouped {
             case.in_group(LATE_GROUP);
         }
         company.purchase_orders.push(po);
     }
     let supplier = &company.suppliers[LATE_SUPPLIER];
-    let cause = format!("{} is late with every open order", supplier.name);
+    let cause = format!("{} is late with five orders at once", supplier.name);
     let shared = BTreeMap::from([("supplier_id", supplier.supplier_id.clone())]);
     company.planted.close_group(LATE_GROUP, cause, shared);
 }
@@ -134,7 +142,10 @@ fn bad_suppliers(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) 
             let (mut po, ago) = open_order(company, slots, (3, 9), supplier, dice);
             acknowledge(company, &mut po, ago - 1);
             let name = company.suppliers[supplier].name.clone();
-            let why = format!("open order with {name}, whose {} is {value}", field.trim_start_matches("supplier.").replace('_', " "));
+            let why = format!(
+                "open order with {name}, whose {} is {value}",
+                field.trim_start_matches("supplier.").replace('_', " ")
+            );
             company.planted.add(kind, "purchase_order", &[&po.po_number], why).fact(field, value, limit);
             company.purchase_orders.push(po);
         }
@@ -151,10 +162,11 @@ fn dear(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
         acknowledge(company, &mut po, ago - 1);
         let price = po.lines[0].unit_price;
         let why = format!("line 1 costs {price}, agreed are {agreed}; the tolerance is 2 %");
-        company
-            .planted
-            .add("po_price_variance", "purchase_order", &[&po.po_number], why)
-            .fact("lines.0.unit_price", price, agreed);
+        company.planted.add("po_price_variance", "purchase_order", &[&po.po_number], why).fact(
+            "lines.0.unit_price",
+            price,
+            agreed,
+        );
         company.purchase_orders.push(po);
     }
 }

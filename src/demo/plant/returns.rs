@@ -23,7 +23,14 @@ pub(in super::super) fn stage_orders(company: &mut DemoCompany, slots: &mut Slot
 }
 
 /// An order of one product, delivered four days after it was placed; its index.
-fn sold(company: &mut DemoCompany, slots: &mut Slots, ages: (i64, i64), customer: usize, product: usize, dice: &mut Dice) -> (usize, i64) {
+fn sold(
+    company: &mut DemoCompany,
+    slots: &mut Slots,
+    ages: (i64, i64),
+    customer: usize,
+    product: usize,
+    dice: &mut Dice,
+) -> (usize, i64) {
     let slot = slots.take(ages.0, ages.1, dice);
     let quantity = if customer >= CONSUMERS { 8 } else { 1 };
     let days = (slot.ago - 1, slot.ago - 4);
@@ -41,11 +48,13 @@ fn past_window(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
         let requested_ago = dice.between(1, 3);
         let rma = request(company, order, 0, 1, requested_ago, "changed my mind");
         let window = if trade { 14 } else { 30 };
-        let why = format!("asked for {} days after delivery; the window is {window} days", delivered_ago - requested_ago);
-        company
-            .planted
-            .add("return_past_window", "return", &[&rma.return_id], why)
-            .fact("requested_at", rma.requested_on, rma.return_by);
+        let why =
+            format!("asked for {} days after delivery; the window is {window} days", delivered_ago - requested_ago);
+        company.planted.add("return_past_window", "return", &[&rma.return_id], why).fact(
+            "requested_at",
+            rma.requested_on,
+            rma.return_by,
+        );
         company.returns.push(rma);
     }
 }
@@ -84,8 +93,7 @@ fn surges(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
     for (product, count) in SURGING {
         let sku = company.products[product].sku.clone();
         let mut members = Vec::new();
-        for _ in 0..count {
-            let customer = dice.below(CONSUMERS);
+        for customer in dice.distinct(count, CONSUMERS) {
             let (order, delivered_ago) = sold(company, slots, (17, 25), customer, product, dice);
             let requested_ago = dice.between(8, 12).min(delivered_ago - 1);
             let mut rma = request(company, order, 0, 1, requested_ago, "defective");
@@ -96,10 +104,11 @@ fn surges(company: &mut DemoCompany, slots: &mut Slots, dice: &mut Dice) {
             company.returns.push(rma);
         }
         let why = format!("{count} returns in 14 days, at least 5 and three times the product's own baseline");
-        company
-            .planted
-            .add("return_surge", "product", &[&sku], why)
-            .fact("returns_last_14_days", count, "5 and 3 x baseline");
+        company.planted.add("return_surge", "product", &[&sku], why).fact(
+            "returns_last_14_days",
+            count,
+            "5 and 3 x baseline",
+        );
         if product == SURGING[0].0 {
             let cause = format!("a defective batch of {sku}");
             let group = BTreeMap::from([("sku", sku), ("reason", "defective".to_owned())]);

@@ -11,7 +11,8 @@ pub(in super::super) fn spoil_levels(company: &mut DemoCompany) {
     oversell(company);
     uninspected(company);
     let quiet = untouched_products(company);
-    let busy = (0..company.products.len()).rev().filter(|index| !quiet.contains(index) && !OVERSOLD_PRODUCTS.contains(index));
+    let busy =
+        (0..company.products.len()).rev().filter(|index| !quiet.contains(index) && !OVERSOLD_PRODUCTS.contains(index));
     let mut busy = busy.collect::<Vec<_>>().into_iter();
     let mut quiet = quiet.into_iter();
     negative(company, &mut quiet);
@@ -44,7 +45,9 @@ fn set_on_hand(level: &mut StockLevel, on_hand: i64) {
 fn oversell(company: &mut DemoCompany) {
     for product in OVERSOLD_PRODUCTS {
         let sku = company.products[product].sku.clone();
-        let Some(reservation) = company.reservations.iter_mut().find(|reservation| reservation.sku == sku) else { continue };
+        let Some(reservation) = company.reservations.iter_mut().find(|reservation| reservation.sku == sku) else {
+            continue;
+        };
         let wanted = reservation.quantity;
         let there = wanted / 3;
         reservation.quantity = there;
@@ -55,10 +58,7 @@ fn oversell(company: &mut DemoCompany) {
             set_on_hand(level, there);
         }
         let why = format!("{wanted} units of {sku} ordered from {warehouse}, {there} on hand");
-        company
-            .planted
-            .add("oversell", "order", &[&order_id], why)
-            .fact("lines.0.quantity", wanted, there);
+        company.planted.add("oversell", "order", &[&order_id], why).fact("lines.0.quantity", wanted, there);
     }
 }
 
@@ -71,7 +71,8 @@ fn uninspected(company: &mut DemoCompany) {
         .collect();
     for level in overdue {
         let since = level.return_pending_since.map(|date| date.to_string()).unwrap_or_default();
-        let why = format!("{} returned units wait for inspection since {since}; the limit is 7 days", level.return_pending);
+        let why =
+            format!("{} returned units wait for inspection since {since}; the limit is 7 days", level.return_pending);
         company
             .planted
             .add("return_pending_overdue", "stock_level", &[&key(&level)], why)
@@ -120,7 +121,8 @@ fn negative(company: &mut DemoCompany, free: &mut impl Iterator<Item = usize>) {
 /// Reservations of orders that do not exist, were cancelled or are long delivered.
 fn orphans(company: &mut DemoCompany, free: &mut impl Iterator<Item = usize>) {
     let with_status = |status: &str| {
-        let found = company.orders.iter().rev().filter(|order| order.status == status && order.ago > 8 && !order.staged);
+        let found =
+            company.orders.iter().rev().filter(|order| order.status == status && order.ago > 8 && !order.staged);
         found.map(|order| order.order_id.clone()).next().unwrap_or_default()
     };
     let owners = [
@@ -158,17 +160,18 @@ fn quarantined(company: &mut DemoCompany, free: &mut impl Iterator<Item = usize>
         let sku = company.products[product].sku.clone();
         let ago = 19 + number as i64 * 6;
         let since = day(company.as_of, ago);
-        let place = company.stock_levels.iter_mut().find(|level| level.sku == sku && level.warehouse == WAREHOUSES[number % 2]);
+        let place =
+            company.stock_levels.iter_mut().find(|level| level.sku == sku && level.warehouse == WAREHOUSES[number % 2]);
         let Some(level) = place else { continue };
         level.quarantined = 6 + number as i64;
         level.quarantined_since = Some(since);
         let (id, quantity) = (key(level), level.quarantined);
         let why = format!("{quantity} units in quarantine for {ago} days; the limit is 14");
-        company
-            .planted
-            .add("quarantine_overdue", "stock_level", &[&id], why)
-            .fact("quarantined", quantity, 0)
-            .fact("quarantined_since", since, "14 days");
+        company.planted.add("quarantine_overdue", "stock_level", &[&id], why).fact("quarantined", quantity, 0).fact(
+            "quarantined_since",
+            since,
+            "14 days",
+        );
     }
 }
 
