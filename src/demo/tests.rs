@@ -317,9 +317,16 @@ fn every_policy_and_runbook_has_front_matter_and_supersedes_what_exists() {
     }
 }
 
+/// Where a shipment was scanned, as its tracking events say.
+fn scans_of(company: &DemoCompany, shipment_id: &str) -> String {
+    let events = company.tracking_events.iter().filter(|event| event.shipment_id == shipment_id);
+    events.map(|event| event.location.as_str()).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn the_demo_questions_name_records_and_documents_that_hold_the_answers() {
-    let files = company().files();
+    let company = company();
+    let files = company.files();
     let questions = questions(AS_OF);
     assert_eq!(questions.len(), 12);
     assert_eq!(questions.iter().filter(|question| question.tour).count(), 3);
@@ -337,15 +344,38 @@ fn the_demo_questions_name_records_and_documents_that_hold_the_answers() {
         for record in &question.records {
             let (kind, id) = record.split_once('/').expect("kind/id");
             let cell = format!("{},", id.replace('/', ","));
-            for (path, bytes) in files.iter().filter(|(path, _)| path.starts_with(kind) && path.ends_with(".csv")) {
-                let text = String::from_utf8_lossy(bytes);
-                let rows: Vec<&str> = text.lines().filter(|line| line.contains(&cell)).collect();
-                assert!(!rows.is_empty() || !path.starts_with(&format!("{kind}s.")), "{}: no {record}", question.id);
-                evidence += &rows.join("\n");
+            let table = file(&files, &format!("{kind}s.csv"));
+            let row = table.lines().find(|line| line.starts_with(&cell));
+            evidence += row.unwrap_or_else(|| panic!("{}: no {record}", question.id));
+            if kind == "shipment" {
+                evidence += &scans_of(&company, id);
             }
         }
         for expected in &question.expected {
             assert!(evidence.contains(expected.as_str()), "{}: {expected:?} is not in the evidence", question.id);
         }
     }
+}
+
+#[test]
+fn every_row_and_document_passes_the_mapping_without_a_rejection() {
+    let files = company().files();
+    let mapping =
+        ingest::Mapping::parse(&file(&files, "mapping.toml")).unwrap_or_else(|error| panic!("mapping.toml: {error}"));
+    let sources: Vec<ingest::SourceFile<'_>> =
+        files.iter().map(|(path, bytes)| ingest::SourceFile { path, bytes }).collect();
+    let mut records: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut documents, mut rejected, mut unused) = (0, Vec::new(), Vec::new());
+    mapping.read(&sources, &ingest::Limits::default(), &mut |ingested| match ingested {
+        ingest::Ingested::Record { record, .. } => *records.entry(record.kind.as_str()).or_default() += 1,
+        ingest::Ingested::Document { .. } => documents += 1,
+        ingest::Ingested::Rejected(rejection) => rejected.push(rejection),
+        ingest::Ingested::Notice { file, text } => panic!("{file}: {text}"),
+        ingest::Ingested::Unused { file } => unused.push(file),
+    });
+    assert_eq!(unused, ["mapping.toml", "planted.json"], "the answer key is no source");
+    assert!(rejected.is_empty(), "{} rejections, first: {:#?}", rejected.len(), &rejected[..rejected.len().min(5)]);
+    assert_eq!(records.len(), ingest::RecordKind::ALL.len(), "every kind of record is there: {records:?}");
+    assert_eq!(records["order"], 2_000);
+    assert_eq!(documents, files.iter().filter(|(path, _)| path.ends_with(".md")).count());
 }
