@@ -43,7 +43,7 @@ fn suppliers(company: &mut DemoCompany, dice: &mut Dice) {
             status,
             credit_rating,
             lead_time_days: dice.between(10, 20),
-            payment_terms_days: *dice.pick(&[14, 30, 30, 45]),
+            payment_terms_days: dice.pick(&[14, 30, 30, 45]),
             updated_at: at(company.as_of, dice.between(20, 90), 9, 0),
         });
     }

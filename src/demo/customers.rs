@@ -37,7 +37,7 @@ pub(super) fn fill(company: &mut DemoCompany, dice: &mut Dice) {
 
 /// A consumer without a name at some address.
 fn address(company: &DemoCompany, dice: &mut Dice, index: usize) -> Customer {
-    let (city, code, country) = *dice.pick(&TOWNS);
+    let (city, code, country) = dice.pick(&TOWNS);
     let letters = ["AB", "CK", "HD", "LN", "PR", "TX"];
     let postal_code = if country == "NL" { format!("{code} {}", dice.pick(&letters)) } else { code.to_owned() };
     Customer {

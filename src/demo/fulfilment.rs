@@ -76,7 +76,10 @@ pub(super) fn pick(company: &mut DemoCompany, order: usize, ago: i64, dice: &mut
 pub(super) fn dispatch(company: &mut DemoCompany, order: usize, leg: &Leg, dice: &mut Dice) -> usize {
     let mut shipment = shipment(company, order, leg, dice);
     let scans = scans(company, leg);
-    shipment.last_event_at = scans.last().map(|scan| scan.2);
+    if let Some((_, location, occurred_at, message)) = scans.last() {
+        shipment.last_event_at = Some(*occurred_at);
+        shipment.last_event = format!("{message} ({location})");
+    }
     if leg.shipped_ago <= TRACKING_DAYS {
         for (number, (status, location, occurred_at, message)) in scans.into_iter().enumerate() {
             company.tracking_events.push(TrackingEvent {
@@ -131,6 +134,7 @@ fn shipment(company: &DemoCompany, order: usize, leg: &Leg, dice: &mut Dice) -> 
         promised_on: order.promised_on,
         delivered_at: leg.delivered_ago.map(|ago| at(company.as_of, ago, 14, 20)),
         last_event_at: None,
+        last_event: String::new(),
         parcels: 1 + weight_grams / 25_000,
         weight_grams,
         freight_cost: Cents(420 + weight_grams / 40),

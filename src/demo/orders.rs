@@ -28,7 +28,7 @@ pub(super) fn fill(company: &mut DemoCompany, slots: Slots, dice: &mut Dice) {
             order.status = "cancelled";
             order.payment_status = if customer < CONSUMERS { "refunded" } else { "none" };
         } else if slot.ago == 1 && dice.chance(25) {
-            let kind = *dice.pick(if customer < CONSUMERS { &["payment", "fraud"] } else { &["credit", "credit"] });
+            let kind = dice.pick(if customer < CONSUMERS { &["payment", "fraud"] } else { &["credit", "credit"] });
             hold(company, &mut order, kind, 1);
         } else {
             advance(company, &mut order, dice);
@@ -99,17 +99,17 @@ pub(super) fn compose(
         customer_name: buyer.name.clone(),
         email: buyer.email.clone(),
         channel: if trade {
-            *dice.pick(&["trade portal", "phone"])
+            dice.pick(&["trade portal", "phone"])
         } else {
-            *dice.pick(&["webshop", "webshop", "marketplace"])
+            dice.pick(&["webshop", "webshop", "marketplace"])
         },
         ordered_at: at(company.as_of, slot.ago, slot.hour, slot.minute),
         status: "pending",
         hold_type: "",
         hold_since: None,
-        payment_method: if trade { "on account" } else { *dice.pick(&["card", "bank transfer", "wallet"]) },
+        payment_method: if trade { "on account" } else { dice.pick(&["card", "bank transfer", "wallet"]) },
         payment_status: if trade { "on account" } else { "captured" },
-        warehouse: *dice.pick(&WAREHOUSES),
+        warehouse: dice.pick(&WAREHOUSES),
         promised_on: day(company.as_of, slot.ago - PROMISE_DAYS),
         released_at: None,
         shipped_at: None,

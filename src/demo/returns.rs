@@ -33,7 +33,7 @@ pub(super) fn fill(company: &mut DemoCompany, dice: &mut Dice) {
         }
         let line = dice.below(order.lines.len());
         let quantity = dice.between(1, (order.lines[line].quantity / 2).max(1));
-        let reason = *dice.pick(&REASONS);
+        let reason = dice.pick(&REASONS);
         let mut rma = request(company, index, line, quantity, requested_ago, reason);
         let received_ago = requested_ago - 3;
         if received_ago >= 1 {

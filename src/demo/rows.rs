@@ -220,6 +220,8 @@ pub struct Shipment {
     pub promised_on: Date,
     pub delivered_at: Option<DateTime>,
     pub last_event_at: Option<DateTime>,
+    /// What the carrier reported last, and where.
+    pub last_event: String,
     pub parcels: i64,
     pub weight_grams: i64,
     pub freight_cost: Cents,

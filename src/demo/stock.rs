@@ -136,7 +136,7 @@ pub(super) fn fill_counts(company: &mut DemoCompany, dice: &mut Dice) {
                 counted_quantity: expected + variance,
                 variance,
                 status: if ago > 5 { "posted" } else { "open" },
-                counted_by: *dice.pick(&COUNTERS),
+                counted_by: dice.pick(&COUNTERS),
             },
         ));
     }

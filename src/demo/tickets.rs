@@ -9,7 +9,7 @@ use super::value::{at, day};
 
 const TICKETS: usize = 216;
 const FIRST_TICKET: usize = 40_001;
-/// Tickets about planted orders and shipments get these texts first.
+/// Older tickets are closed.
 const OPEN_DAYS: i64 = 6;
 
 pub(super) fn fill(company: &mut DemoCompany, dice: &mut Dice) {
@@ -43,7 +43,7 @@ fn write(company: &DemoCompany, text: &Text, dice: &mut Dice) -> Option<(i64, Ti
     if fitting.is_empty() {
         return None;
     }
-    let order = *dice.pick(&fitting);
+    let order = dice.pick(&fitting);
     let earliest = match text.about {
         About::Delivered | About::TradeDelivered => order.delivered_ago.unwrap_or(1),
         About::Moving => order.shipped_ago.unwrap_or(1),
@@ -52,16 +52,16 @@ fn write(company: &DemoCompany, text: &Text, dice: &mut Dice) -> Option<(i64, Ti
     let ago = (earliest - dice.between(0, 4)).max(1);
     let mut body = fill_in(company, text.body, order);
     if !text.complete {
-        let (opening, closing) = (*dice.pick(&OPENINGS), *dice.pick(&CLOSINGS));
+        let (opening, closing) = (dice.pick(&OPENINGS), dice.pick(&CLOSINGS));
         body = format!("{}\n\n{body}\n\n{}\n{}", opening, closing, order.customer_name);
     }
-    let status = if ago > OPEN_DAYS { "closed" } else { *dice.pick(&["open", "open", "waiting"]) };
+    let status = if ago > OPEN_DAYS { "closed" } else { dice.pick(&["open", "open", "waiting"]) };
     let ticket = Ticket {
         ticket_id: String::new(),
         customer_id: order.customer_id.clone(),
         order_id: Some(order.order_id.clone()),
         created_at: at(company.as_of, ago, dice.between(7, 22), dice.between(0, 59)),
-        channel: *dice.pick(if order.customer < CONSUMERS {
+        channel: dice.pick(if order.customer < CONSUMERS {
             &["e-mail", "web form", "chat"]
         } else {
             &["e-mail", "e-mail", "phone note"]
