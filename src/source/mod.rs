@@ -58,13 +58,11 @@ pub async fn ensure(tx: &mut TenantTx, actor: &Actor, name: &str, now: Timestamp
     }
     if let Some((id, live)) = by_name(tx, name).await? {
         if !live {
-            sqlx::query(
-                "UPDATE source SET deleted_at_us = NULL, synced_at_us = NULL WHERE tenant_id = $1 AND source_id = $2",
-            )
-            .bind(tx.tenant_text())
-            .bind(id.to_string())
-            .execute(tx.conn())
-            .await?;
+            sqlx::query("UPDATE source SET deleted_at_us = NULL, synced_at_us = NULL WHERE tenant_id = $1 AND source_id = $2")
+                .bind(tx.tenant_text())
+                .bind(id.to_string())
+                .execute(tx.conn())
+                .await?;
             append(tx, actor, Action::SourceCreated, id, now).await?;
         }
         return Ok(id);
@@ -166,7 +164,12 @@ async fn tombstone_except(
     Ok((records.len(), documents.len()))
 }
 
-async fn unseen(tx: &mut TenantTx, statement: &'static str, source: SourceId, run: &str) -> sqlx::Result<Vec<String>> {
+async fn unseen(
+    tx: &mut TenantTx,
+    statement: &'static str,
+    source: SourceId,
+    run: &str,
+) -> sqlx::Result<Vec<String>> {
     let rows = sqlx::query(statement)
         .bind(tx.tenant_text())
         .bind(source.to_string())
