@@ -7,13 +7,24 @@ pub mod canonical;
 pub mod clock;
 pub mod config;
 pub mod ids;
+pub mod net;
 pub mod secret;
 pub mod store;
 
+// Neighbours: a trait each, because two implementations exist; they import no stage.
+pub mod embed;
+pub mod llm;
+pub mod vector;
+
 // Stages, in flow order.
 pub mod document;
+pub mod index;
 pub mod record;
 pub mod source;
 
 // The demo company: files only, used by no stage.
 pub mod demo;
+
+// The service put together, and its faces.
+pub mod app;
+pub mod http;

@@ -120,6 +120,16 @@ fn another_prefix_does_not_borrow_the_number() {
     assert!(!finds("invoice 1042", S::Order, "SO-001042"));
 }
 
+#[test]
+fn a_pasted_megabyte_is_searched_quickly() {
+    for piece in ["order 1042, ", "a@b.co ", "1Z", "1-", "PO PO ", "no no no 7 ", "\u{301}", "1Z999AA10123456784 "] {
+        let text = piece.repeat((1 << 20) / piece.len());
+        let started = std::time::Instant::now();
+        assert!(identifiers_in(&text).len() <= 64);
+        assert!(started.elapsed().as_millis() < 2_000, "{piece}: {:?}", started.elapsed());
+    }
+}
+
 /// One way of writing an id of letters and digits.
 fn spelling(letters: &str, digits: &str, style: usize) -> String {
     match style {

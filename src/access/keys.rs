@@ -178,14 +178,7 @@ async fn record(
 ) -> Result<(), AccessError> {
     let id_text = id.to_string();
     let state_sha256 = key_state(tx, &id_text).await?;
-    let event = Event {
-        actor,
-        action,
-        resource: format!("key:{id}"),
-        request_id: None,
-        state_sha256,
-        details: json!({}),
-    };
+    let event = Event { actor, action, resource: format!("key:{id}"), state_sha256, details: json!({}) };
     audit::append(tx, event, now).await?;
     Ok(())
 }
@@ -206,7 +199,8 @@ mod tests {
     fn only_the_exact_shape_is_a_key() {
         let key = KeyText::mint(TenantId::mint());
         let text = key.reveal();
-        for bad in ["", "csk_", "csk__", &text[..text.len() - 1], &format!("{text}x"), &text.to_uppercase(), &text[1..]] {
+        for bad in ["", "csk_", "csk__", &text[..text.len() - 1], &format!("{text}x"), &text.to_uppercase(), &text[1..]]
+        {
             assert!(KeyText::parse(bad).is_none(), "{bad}");
         }
         assert!(KeyText::parse(&text.replace("csk_", "csk-")).is_none());

@@ -88,7 +88,6 @@ async fn record(
         actor: &Actor::operator(),
         action,
         resource: format!("tenant:{}", tx.tenant()),
-        request_id: None,
         state_sha256: None,
         details,
     };

@@ -173,14 +173,8 @@ async fn record(
     let id_text = id.to_string();
     let state_sha256 = user_state(tx, &id_text).await?;
     let roles = roles_of(tx, &id_text).await?;
-    let event = Event {
-        actor,
-        action,
-        resource: format!("user:{id}"),
-        request_id: None,
-        state_sha256,
-        details: json!({ "roles": roles }),
-    };
+    let event =
+        Event { actor, action, resource: format!("user:{id}"), state_sha256, details: json!({ "roles": roles }) };
     audit::append(tx, event, now).await?;
     Ok(())
 }

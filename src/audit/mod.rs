@@ -87,6 +87,11 @@ impl Actor {
     }
 }
 
+tokio::task_local! {
+    /// The request in progress, set by the face that took it; goes into every event it causes.
+    pub static REQUEST_ID: String;
+}
+
 /// One event to append.
 #[derive(Debug, Clone)]
 pub struct Event<'a> {
@@ -94,7 +99,6 @@ pub struct Event<'a> {
     pub action: Action,
     /// What it was done to, as `<type>:<id>`.
     pub resource: String,
-    pub request_id: Option<&'a str>,
     /// SHA-256 (hex) of the resource's state after the change, where verification can recompute it.
     pub state_sha256: Option<String>,
     /// Ids, hashes and counts.
@@ -132,7 +136,7 @@ pub async fn append(tx: &mut TenantTx, event: Event<'_>, now: Timestamp) -> sqlx
         "actor": event.actor,
         "action": event.action.as_str(),
         "resource": event.resource,
-        "request_id": event.request_id,
+        "request_id": REQUEST_ID.try_with(Clone::clone).ok(),
         "state_sha256": event.state_sha256,
         "details": event.details,
     }));

@@ -20,12 +20,7 @@ pub struct EventRow {
 }
 
 /// Up to `limit` events with `seq < before`, newest first; `resource` restricts to one resource (`<type>:<id>`).
-pub async fn list(
-    tx: &mut TenantTx,
-    before: i64,
-    resource: Option<&str>,
-    limit: i64,
-) -> sqlx::Result<Vec<EventRow>> {
+pub async fn list(tx: &mut TenantTx, before: i64, resource: Option<&str>, limit: i64) -> sqlx::Result<Vec<EventRow>> {
     let rows = sqlx::query(
         "SELECT seq, at_us, actor_id, action, resource, prev_hash, hash, body FROM audit_event \
          WHERE tenant_id = $1 AND seq < $2 AND ($3 = '' OR resource = $3) ORDER BY seq DESC LIMIT $4",

@@ -103,7 +103,8 @@ pub async fn verify(
     if let Some(anchor) = anchor
         && anchor.seq > prev.0
     {
-        let message = format!("the anchored entry {} is missing: the chain was cut or an old copy restored", anchor.seq);
+        let message =
+            format!("the anchored entry {} is missing: the chain was cut or an old copy restored", anchor.seq);
         report.add(prev.0 + 1, message);
     }
     Ok(report)

@@ -11,8 +11,8 @@ use sqlx::Row;
 use utoipa::ToSchema;
 
 use super::{day_of, visible_to};
-use crate::store::bulk;
 use crate::store::TenantTx;
+use crate::store::bulk;
 
 /// A chunk with its verbatim text and where it stands.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -73,7 +73,8 @@ pub async fn load(
             continue;
         }
         let from: Option<i64> = row.try_get(9)?;
-        let ends = [row.try_get(10)?, row.try_get::<Option<i64>, _>(11)?.map(|day| day - 1)].into_iter().flatten().min();
+        let ends =
+            [row.try_get(10)?, row.try_get::<Option<i64>, _>(11)?.map(|day| day - 1)].into_iter().flatten().min();
         if on_day.is_some_and(|day| from.is_some_and(|from| day < from) || ends.is_some_and(|to| day > to)) {
             continue;
         }

@@ -9,11 +9,7 @@ use crate::ids::{DocumentId, RecordId};
 use crate::store::TenantTx;
 
 /// One version (the current one for `None`) with the audience it had and the audience the document has now.
-pub(super) async fn version(
-    tx: &mut TenantTx,
-    id: DocumentId,
-    version: Option<i64>,
-) -> sqlx::Result<Option<AnyRow>> {
+pub(super) async fn version(tx: &mut TenantTx, id: DocumentId, version: Option<i64>) -> sqlx::Result<Option<AnyRow>> {
     sqlx::query(
         "SELECT v.version AS version, v.title AS title, v.body AS body, v.body_sha256 AS body_sha256, v.seen_at_us AS seen_at_us, \
          v.audience AS then_audience, d.audience AS now_audience \
@@ -93,11 +89,7 @@ fn document_row(row: &AnyRow, audience: &str) -> sqlx::Result<DocumentRow> {
 }
 
 /// The live, visible cards of a record, main card first.
-pub(super) async fn cards(
-    tx: &mut TenantTx,
-    record: RecordId,
-    audiences: &[String],
-) -> sqlx::Result<Vec<CardText>> {
+pub(super) async fn cards(tx: &mut TenantTx, record: RecordId, audiences: &[String]) -> sqlx::Result<Vec<CardText>> {
     let rows = sqlx::query(
         "SELECT d.document_id, v.version, v.title, v.body, v.spans, d.audience, v.record_version, s.name, s.synced_at_us, v.seen_at_us \
          FROM document d JOIN document_version v ON v.tenant_id = d.tenant_id AND v.document_id = d.document_id AND v.version = d.version \

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use sqlx::Row;
 
-use crate::store::bulk::{self, Bind};
 use crate::store::TenantTx;
+use crate::store::bulk::{self, Bind};
 
 /// Rewrites what the documents `ids` supersede (`rows`: document id, policy id) and recomputes the end of every policy concerned.
 ///
@@ -28,7 +28,8 @@ pub(super) async fn update(
     if policies.is_empty() {
         return Ok(());
     }
-    bulk::execute_in(tx, "DELETE FROM document_supersedes WHERE tenant_id = $1 AND document_id IN", &[], ids, "").await?;
+    bulk::execute_in(tx, "DELETE FROM document_supersedes WHERE tenant_id = $1 AND document_id IN", &[], ids, "")
+        .await?;
     bulk::insert(tx, "INSERT INTO document_supersedes (tenant_id, document_id, policy_id)", "", rows).await?;
     let policies: Vec<String> = policies.into_iter().collect();
     recompute(tx, &policies).await

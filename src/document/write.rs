@@ -10,8 +10,8 @@ use sqlx::Row;
 use super::{day_number, supersede};
 use crate::canonical::{self, sha256_hex};
 use crate::ids::{BatchId, DocumentId, RecordId, RunId, SourceId};
-use crate::store::bulk::{self, Bind};
 use crate::store::TenantTx;
+use crate::store::bulk::{self, Bind};
 
 /// A document on its way in.
 #[derive(Debug, Clone)]
@@ -241,7 +241,8 @@ async fn remove_chunks(tx: &mut TenantTx, ids: &[String]) -> sqlx::Result<()> {
 /// Tombstones documents: from the commit on they answer nothing. Versions stay for the audit; chunks leave the index.
 pub async fn delete(tx: &mut TenantTx, ids: &[String], now: Timestamp) -> sqlx::Result<()> {
     let first = [Bind::from(now.as_microsecond())];
-    let head = "UPDATE document SET deleted_at_us = $2 WHERE tenant_id = $1 AND deleted_at_us IS NULL AND document_id IN";
+    let head =
+        "UPDATE document SET deleted_at_us = $2 WHERE tenant_id = $1 AND deleted_at_us IS NULL AND document_id IN";
     bulk::execute_in(tx, head, &first, ids, "").await?;
     remove_chunks(tx, ids).await?;
     supersede::update(tx, ids, vec![], HashSet::new()).await

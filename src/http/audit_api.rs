@@ -44,7 +44,11 @@ pub struct EventPage {
 
 /// Entries, newest first.
 #[utoipa::path(get, path = "/v1/audit/events", tag = "Audit", security(("key" = [])), params(EventQuery), responses((status = 200, body = EventPage)))]
-async fn list_events(State(app): State<App>, Caller(caller): Caller, Query(query): Query<EventQuery>) -> Result<Json<EventPage>, Problem> {
+async fn list_events(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    Query(query): Query<EventQuery>,
+) -> Result<Json<EventPage>, Problem> {
     let limit = i64::from(query.limit.unwrap_or(50).clamp(1, 200));
     let mut tx = app.store.begin_read(caller.tenant).await?;
     let events = audit::list(&mut tx, query.before.unwrap_or(i64::MAX), query.resource.as_deref(), limit).await?;
@@ -62,7 +66,11 @@ pub struct VerifyBody {
 /// Re-reads the whole chain and what it refers to.
 #[utoipa::path(post, path = "/v1/audit:verify", tag = "Audit", security(("key" = [])), request_body = VerifyBody,
     responses((status = 200, body = Report), (status = 422, body = ProblemBody)))]
-async fn verify(State(app): State<App>, Caller(caller): Caller, ApiJson(body): ApiJson<VerifyBody>) -> Result<Json<Report>, Problem> {
+async fn verify(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    ApiJson(body): ApiJson<VerifyBody>,
+) -> Result<Json<Report>, Problem> {
     if let Some(anchor) = &body.anchor {
         anchor
             .check(&app.audit_key.verifying_key(), &caller.tenant.to_string())
@@ -81,7 +89,6 @@ async fn export_head(State(app): State<App>, Caller(caller): Caller) -> Result<J
         actor: &caller.actor(),
         action: Action::HeadExported,
         resource: format!("tenant:{}", caller.tenant),
-        request_id: None,
         state_sha256: None,
         details: json!({}),
     };

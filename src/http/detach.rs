@@ -9,9 +9,12 @@ use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
 use super::problem::Problem;
+use crate::audit::REQUEST_ID;
 
 pub(super) async fn detach(request: Request, next: Next) -> Response {
-    let handler = tokio::spawn(next.run(request).instrument(tracing::Span::current()));
+    let id = request.headers().get("x-request-id").and_then(|value| value.to_str().ok()).unwrap_or("none").to_owned();
+    let work = REQUEST_ID.scope(id, next.run(request)).instrument(tracing::Span::current());
+    let handler = tokio::spawn(work);
     match handler.await {
         Ok(response) => response,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

@@ -4,8 +4,8 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use serde::de::DeserializeOwned;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
 use super::problem::Problem;
@@ -20,19 +20,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         parts.extensions.get::<Principal>().cloned().map(Self).ok_or_else(Problem::unauthenticated)
-    }
-}
-
-/// The request's id, as logged and returned in `x-request-id`.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub String);
-
-impl<S: Send + Sync> FromRequestParts<S> for RequestId {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        let id = parts.headers.get("x-request-id").and_then(|value| value.to_str().ok()).unwrap_or("none");
-        Ok(Self(id.to_owned()))
     }
 }
 
@@ -111,7 +98,8 @@ mod tests {
 
     #[test]
     fn messages_do_not_quote_values() {
-        let text = place("Failed to deserialize: invalid type: string \"jane@example.com\", expected u8 at line 1 column 9");
+        let text =
+            place("Failed to deserialize: invalid type: string \"jane@example.com\", expected u8 at line 1 column 9");
         assert!(!text.contains("jane") && text.contains("line 1 column 9"), "{text}");
     }
 }

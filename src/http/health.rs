@@ -1,16 +1,16 @@
 //! `/healthz`, `/readyz`, `/metrics`.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use super::App;
 use super::problem::Problem;
 use super::routes::{Access, Route};
-use super::App;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![

@@ -61,7 +61,8 @@ pub async fn claim(
     now: Timestamp,
 ) -> Result<Outcome, Problem> {
     let request_sha256 = canonical::sha256_hex(fingerprint);
-    let claim = Claim { principal_id: caller.actor().id, key: key.to_owned(), claim: crate::ids::BatchId::mint().to_string() };
+    let claim =
+        Claim { principal_id: caller.actor().id, key: key.to_owned(), claim: crate::ids::BatchId::mint().to_string() };
     let mut tx = store.begin_write(caller.tenant).await?;
     let inserted = sqlx::query(
         "INSERT INTO idempotency (tenant_id, principal_id, idem_key, request_sha256, claim, instance, claimed_at_us) \
@@ -91,7 +92,10 @@ pub async fn claim(
     .fetch_one(tx.conn())
     .await?;
     if row.try_get::<String, _>(0)? != request_sha256 {
-        return Err(Problem::unprocessable("idempotency-mismatch", "this Idempotency-Key was used with another request"));
+        return Err(Problem::unprocessable(
+            "idempotency-mismatch",
+            "this Idempotency-Key was used with another request",
+        ));
     }
     if let (Some(status), Some(body)) = (row.try_get::<Option<i64>, _>(4)?, row.try_get::<Option<String>, _>(5)?) {
         let status = u16::try_from(status).ok().and_then(|s| StatusCode::from_u16(s).ok()).unwrap_or(StatusCode::OK);
@@ -105,7 +109,8 @@ pub async fn claim(
         crate::store::Dialect::Postgres => now.duration_since(claimed_at) > ABANDONED_AFTER,
     };
     if !gone {
-        let mut problem = Problem::new(StatusCode::CONFLICT, "in-progress", "the first request with this key still runs");
+        let mut problem =
+            Problem::new(StatusCode::CONFLICT, "in-progress", "the first request with this key still runs");
         problem.retry_after_s = Some(1);
         return Err(problem);
     }
@@ -135,7 +140,11 @@ async fn take_over(
     .execute(tx.conn())
     .await?
     .rows_affected();
-    if taken == 1 { Ok(()) } else { Err(Problem::new(StatusCode::CONFLICT, "in-progress", "another request took this key")) }
+    if taken == 1 {
+        Ok(())
+    } else {
+        Err(Problem::new(StatusCode::CONFLICT, "in-progress", "another request took this key"))
+    }
 }
 
 /// Stores the answer in the transaction of the effect. Fails when the claim was taken over meanwhile: then the caller must not commit.
@@ -153,7 +162,11 @@ pub async fn complete(tx: &mut TenantTx, claim: &Claim, status: StatusCode, body
     .execute(tx.conn())
     .await?
     .rows_affected();
-    if owned == 1 { Ok(()) } else { Err(Problem::new(StatusCode::CONFLICT, "in-progress", "another request took this key")) }
+    if owned == 1 {
+        Ok(())
+    } else {
+        Err(Problem::new(StatusCode::CONFLICT, "in-progress", "another request took this key"))
+    }
 }
 
 /// Gives a claim back when nothing happened (validation failed, the work rolled back), so that the key can be used again.

@@ -11,8 +11,8 @@ use super::App;
 use super::extract::{ApiJson, Caller, PageQuery};
 use super::problem::{Problem, ProblemBody};
 use super::routes::{Access, Route};
-use crate::access::keys::{self, KeyRow};
 use crate::access::Role;
+use crate::access::keys::{self, KeyRow};
 use crate::ids::{KeyId, UserId};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -33,7 +33,11 @@ pub struct KeyPage {
 
 /// Keys of the tenant, without their text.
 #[utoipa::path(get, path = "/v1/keys", tag = "Access", security(("key" = [])), params(PageQuery), responses((status = 200, body = KeyPage)))]
-async fn list_keys(State(app): State<App>, Caller(caller): Caller, Query(page): Query<PageQuery>) -> Result<Json<KeyPage>, Problem> {
+async fn list_keys(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<KeyPage>, Problem> {
     let mut tx = app.store.begin_read(caller.tenant).await?;
     let keys = keys::list(&mut tx, page.after(), page.limit()).await?;
     let full = i64::try_from(keys.len()).is_ok_and(|n| n == page.limit());
@@ -82,7 +86,11 @@ async fn create_key(
 /// Revokes a key, at once.
 #[utoipa::path(delete, path = "/v1/keys/{key_id}", tag = "Access", security(("key" = [])), params(("key_id" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemBody)))]
-async fn revoke_key(State(app): State<App>, Caller(caller): Caller, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+async fn revoke_key(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
     let id: KeyId = id.parse().map_err(|_| Problem::not_found())?;
     let mut tx = app.store.begin_write(caller.tenant).await?;
     keys::revoke(&mut tx, &caller.actor(), id, app.clock.now()).await?;

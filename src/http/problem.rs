@@ -60,7 +60,11 @@ impl Problem {
     /// Logs the cause once; replies without it.
     pub fn internal(cause: &dyn std::error::Error) -> Self {
         tracing::error!(error = %cause, "request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong; the log has it under this request id")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "something went wrong; the log has it under this request id",
+        )
     }
 
     pub fn db(cause: &sqlx::Error) -> Self {

@@ -10,8 +10,8 @@ use subtle::ConstantTimeEq;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::UtoipaMethodRouter;
 
-use super::problem::Problem;
 use super::App;
+use super::problem::Problem;
 use crate::access::{Role, authenticate};
 
 /// Who may call a route.
@@ -67,8 +67,7 @@ pub fn assemble(app: &App, routes: Vec<Route>, mut api: OpenApi) -> (Router<App>
     let mut router = Router::new();
     for route in routes {
         let (schemas, paths, methods) = route.methods;
-        let guarded = methods
-            .route_layer(middleware::from_fn_with_state((app.clone(), route.access), guard));
+        let guarded = methods.route_layer(middleware::from_fn_with_state((app.clone(), route.access), guard));
         let Some(path) = paths.paths.keys().next().cloned() else { continue };
         router = router.route(&path, guarded);
         let components = api.components.get_or_insert_default();
@@ -95,14 +94,9 @@ async fn guard(State((app, access)): State<(App, Access)>, mut request: Request,
     }
 }
 
-async fn principal(
-    app: &App,
-    headers: &HeaderMap,
-    roles: &[Role],
-) -> Result<crate::access::Principal, Problem> {
+async fn principal(app: &App, headers: &HeaderMap, roles: &[Role]) -> Result<crate::access::Principal, Problem> {
     let key = credential(headers)?;
-    let principal =
-        authenticate(&app.store, &key, app.clock.now()).await?.ok_or_else(Problem::unauthenticated)?;
+    let principal = authenticate(&app.store, &key, app.clock.now()).await?.ok_or_else(Problem::unauthenticated)?;
     if principal.has_any(roles) { Ok(principal) } else { Err(Problem::forbidden()) }
 }
 

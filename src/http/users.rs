@@ -61,7 +61,11 @@ pub struct UserPage {
 
 /// Users of the caller's tenant.
 #[utoipa::path(get, path = "/v1/users", tag = "Access", security(("key" = [])), params(PageQuery), responses((status = 200, body = UserPage)))]
-async fn list_users(State(app): State<App>, Caller(caller): Caller, Query(page): Query<PageQuery>) -> Result<Json<UserPage>, Problem> {
+async fn list_users(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<UserPage>, Problem> {
     let mut tx = app.store.begin_read(caller.tenant).await?;
     let users = users::list(&mut tx, page.after(), page.limit()).await?;
     let full = i64::try_from(users.len()).is_ok_and(|n| n == page.limit());
@@ -96,7 +100,11 @@ async fn create_user(
 /// One user.
 #[utoipa::path(get, path = "/v1/users/{user_id}", tag = "Access", security(("key" = [])), params(("user_id" = String, Path)),
     responses((status = 200, body = UserRow), (status = 404, body = ProblemBody)))]
-async fn get_user(State(app): State<App>, Caller(caller): Caller, Path(id): Path<String>) -> Result<Json<UserRow>, Problem> {
+async fn get_user(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+) -> Result<Json<UserRow>, Problem> {
     let id: UserId = id.parse().map_err(|_| Problem::not_found())?;
     let mut tx = app.store.begin_read(caller.tenant).await?;
     Ok(Json(users::get(&mut tx, id).await?))
@@ -122,7 +130,8 @@ async fn change_user(
 ) -> Result<Json<UserRow>, Problem> {
     let id: UserId = id.parse().map_err(|_| Problem::not_found())?;
     let mut tx = app.store.begin_write(caller.tenant).await?;
-    let user = users::change(&mut tx, &caller.actor(), id, body.roles.as_ref(), body.suspended, app.clock.now()).await?;
+    let user =
+        users::change(&mut tx, &caller.actor(), id, body.roles.as_ref(), body.suspended, app.clock.now()).await?;
     tx.commit().await?;
     Ok(Json(user))
 }

@@ -10,8 +10,8 @@ use sqlx::any::AnyRow;
 use super::{RecordVersionView, RecordView};
 use crate::document::visible_to;
 use crate::ids::RecordId;
-use crate::store::bulk;
 use crate::store::TenantTx;
+use crate::store::bulk;
 
 /// A live record the caller may see, at its current version.
 #[derive(Debug, Clone)]
@@ -94,12 +94,7 @@ pub async fn get(tx: &mut TenantTx, id: RecordId, audiences: &[String]) -> sqlx:
 }
 
 /// Records of a kind with exactly this external id, one per source at most.
-pub async fn find(
-    tx: &mut TenantTx,
-    kind: &str,
-    external_id: &str,
-    audiences: &[String],
-) -> sqlx::Result<Vec<Found>> {
+pub async fn find(tx: &mut TenantTx, kind: &str, external_id: &str, audiences: &[String]) -> sqlx::Result<Vec<Found>> {
     let head = format!("{SELECT} AND r.kind = $2 AND r.external_id IN");
     let rows = bulk::select_in(tx, &head, &[kind.into()], &[external_id.to_owned()], "").await?;
     all_found(&rows, audiences)
@@ -124,7 +119,9 @@ pub async fn linked(
     let ids = rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<String>>>()?;
     let head = format!("{SELECT} AND r.record_id IN");
     let mut found = all_found(&bulk::select_in(tx, &head, &[], &ids, "").await?, audiences)?;
-    found.sort_by(|a, b| (b.record.source_time, &b.record.external_id).cmp(&(a.record.source_time, &a.record.external_id)));
+    found.sort_by(|a, b| {
+        (b.record.source_time, &b.record.external_id).cmp(&(a.record.source_time, &a.record.external_id))
+    });
     found.truncate(limit);
     Ok(found)
 }
@@ -166,8 +163,7 @@ fn is_cost(record: &Record, field: &str) -> bool {
 }
 
 fn flat(record: &Record) -> BTreeMap<String, &Value> {
-    let mut paths: BTreeMap<String, &Value> =
-        record.fields.iter().map(|(name, value)| (name.clone(), value)).collect();
+    let mut paths: BTreeMap<String, &Value> = record.fields.iter().map(|(name, value)| (name.clone(), value)).collect();
     for (position, line) in record.lines.iter().enumerate() {
         paths.extend(line.iter().map(|(name, value)| (format!("lines.{position}.{name}"), value)));
     }
@@ -176,7 +172,8 @@ fn flat(record: &Record) -> BTreeMap<String, &Value> {
 
 fn changed_paths(before: &Record, after: &Record, costs: bool) -> Vec<String> {
     let (old, new) = (flat(before), flat(after));
-    let mut paths: Vec<String> = old.keys().chain(new.keys()).filter(|path| old.get(*path) != new.get(*path)).cloned().collect();
+    let mut paths: Vec<String> =
+        old.keys().chain(new.keys()).filter(|path| old.get(*path) != new.get(*path)).cloned().collect();
     paths.retain(|path| costs || !is_cost(after, path.rsplit('.').next().unwrap_or(path)));
     paths.sort();
     paths.dedup();

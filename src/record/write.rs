@@ -10,8 +10,8 @@ use crate::access::COSTS;
 use crate::canonical::sha256_hex;
 use crate::document;
 use crate::ids::{BatchId, DocumentId, RecordId, RunId, SourceId};
-use crate::store::bulk::{self, Bind};
 use crate::store::TenantTx;
+use crate::store::bulk::{self, Bind};
 
 /// A record on its way in, with who may see it and its cards, cut into chunks.
 #[derive(Debug, Clone)]
@@ -228,8 +228,10 @@ async fn replace_identifiers(tx: &mut TenantTx, ids: &[String], next: &[Next]) -
         }
     }
     let rows = identifiers.into_iter().map(|(scheme, normal, id)| vec![scheme.into(), normal.into(), id.into()]);
-    bulk::insert(tx, "INSERT INTO record_identifier (tenant_id, scheme, normal, record_id)", "", rows.collect()).await?;
-    let rows = links.into_iter().map(|(id, field, kind, target)| vec![id.into(), field.into(), kind.into(), target.into()]);
+    bulk::insert(tx, "INSERT INTO record_identifier (tenant_id, scheme, normal, record_id)", "", rows.collect())
+        .await?;
+    let rows =
+        links.into_iter().map(|(id, field, kind, target)| vec![id.into(), field.into(), kind.into(), target.into()]);
     let head = "INSERT INTO record_link (tenant_id, record_id, field, target_kind, target_external_id)";
     bulk::insert(tx, head, "", rows.collect()).await
 }

@@ -90,7 +90,6 @@ pub async fn apply(
             actor,
             action: Action::BatchIngested,
             resource: format!("batch:{id}"),
-            request_id: None,
             state_sha256: Some(state_sha256),
             details: json!({ "source": source, "records": report.records, "documents": report.documents }),
         };
@@ -136,8 +135,7 @@ async fn batch_digest(tx: &mut TenantTx, batch: &str, from_text: bool) -> sqlx::
     };
     let mut lines = String::new();
     for statement in statements {
-        let rows =
-            sqlx::query(statement).bind(tx.tenant_text()).bind(batch.to_owned()).fetch_all(tx.conn()).await?;
+        let rows = sqlx::query(statement).bind(tx.tenant_text()).bind(batch.to_owned()).fetch_all(tx.conn()).await?;
         for row in &rows {
             let (id, version): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
             let sha256: String = if from_text { sha256_hex(row.try_get::<String, _>(3)?) } else { row.try_get(2)? };

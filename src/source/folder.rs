@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ingest::mapping::Mapping;
 use ingest::Limits;
+use ingest::mapping::Mapping;
 
 /// The mapping a folder brings along.
 pub const MAPPING_FILE: &str = "mapping.toml";
@@ -32,7 +32,8 @@ pub fn mapping_for(folder: &Path, wanted: Option<&str>, source: &str) -> Result<
     let (path, text) = match wanted {
         Some(name) if Path::new(name).is_file() => (PathBuf::from(name), read_text(Path::new(name))?),
         Some(name) => {
-            let text = ingest::mapping::builtin(name).ok_or_else(|| FolderError::NoBuiltin(ingest::mapping::builtin_names(name).0))?;
+            let text = ingest::mapping::builtin(name)
+                .ok_or_else(|| FolderError::NoBuiltin(ingest::mapping::builtin_names(name).0))?;
             (PathBuf::from(name), text.to_owned())
         }
         None if own.is_file() => (own.clone(), read_text(&own)?),
@@ -49,7 +50,8 @@ fn read_text(path: &Path) -> Result<String, FolderError> {
 /// file beyond the size limit is listed with no bytes in `too_large`.
 pub fn files(folder: &Path, mapping: &Mapping, limits: &Limits) -> Result<(Vec<FileBytes>, Vec<String>), FolderError> {
     let (mut found, mut too_large) = (Vec::new(), Vec::new());
-    let visible = |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
+    let visible =
+        |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
     for entry in walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().filter_entry(visible) {
         let entry = entry.map_err(|error| FolderError::Io { path: folder.into(), reason: error.to_string() })?;
         if !entry.file_type().is_file() {
@@ -61,7 +63,10 @@ pub fn files(folder: &Path, mapping: &Mapping, limits: &Limits) -> Result<(Vec<F
             continue;
         }
         let io = |error: std::io::Error| FolderError::Io { path: entry.path().into(), reason: error.to_string() };
-        let size = entry.metadata().map_err(|error| FolderError::Io { path: entry.path().into(), reason: error.to_string() })?.len();
+        let size = entry
+            .metadata()
+            .map_err(|error| FolderError::Io { path: entry.path().into(), reason: error.to_string() })?
+            .len();
         if size > limits.file_bytes {
             too_large.push(path);
             continue;

@@ -58,11 +58,13 @@ pub async fn ensure(tx: &mut TenantTx, actor: &Actor, name: &str, now: Timestamp
     }
     if let Some((id, live)) = by_name(tx, name).await? {
         if !live {
-            sqlx::query("UPDATE source SET deleted_at_us = NULL, synced_at_us = NULL WHERE tenant_id = $1 AND source_id = $2")
-                .bind(tx.tenant_text())
-                .bind(id.to_string())
-                .execute(tx.conn())
-                .await?;
+            sqlx::query(
+                "UPDATE source SET deleted_at_us = NULL, synced_at_us = NULL WHERE tenant_id = $1 AND source_id = $2",
+            )
+            .bind(tx.tenant_text())
+            .bind(id.to_string())
+            .execute(tx.conn())
+            .await?;
             append(tx, actor, Action::SourceCreated, id, now).await?;
         }
         return Ok(id);
@@ -164,12 +166,7 @@ async fn tombstone_except(
     Ok((records.len(), documents.len()))
 }
 
-async fn unseen(
-    tx: &mut TenantTx,
-    statement: &'static str,
-    source: SourceId,
-    run: &str,
-) -> sqlx::Result<Vec<String>> {
+async fn unseen(tx: &mut TenantTx, statement: &'static str, source: SourceId, run: &str) -> sqlx::Result<Vec<String>> {
     let rows = sqlx::query(statement)
         .bind(tx.tenant_text())
         .bind(source.to_string())
@@ -186,13 +183,6 @@ async fn append(
     source: SourceId,
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    let event = Event {
-        actor,
-        action,
-        resource: format!("source:{source}"),
-        request_id: None,
-        state_sha256: None,
-        details: json!({}),
-    };
+    let event = Event { actor, action, resource: format!("source:{source}"), state_sha256: None, details: json!({}) };
     audit::append(tx, event, now).await.map(drop)
 }

@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use super::{SourceError, ensure, tombstone_except};
 use crate::audit::{self, Action, Actor, Event};
 use crate::ids::{RunId, SourceId};
-use crate::store::bulk;
 use crate::store::TenantTx;
+use crate::store::bulk;
 
 /// Most rejections kept per run; the count goes on.
 pub const REJECTIONS_MAX: usize = 1_000;
@@ -53,11 +53,7 @@ pub async fn start_run(tx: &mut TenantTx, actor: &Actor, source: &str, now: Time
 }
 
 /// The run that a push to `source` counts for: the given one if it still runs, else the one that runs, else none (the nil id).
-pub(super) async fn run_for(
-    tx: &mut TenantTx,
-    source: SourceId,
-    wanted: Option<RunId>,
-) -> Result<RunId, SourceError> {
+pub(super) async fn run_for(tx: &mut TenantTx, source: SourceId, wanted: Option<RunId>) -> Result<RunId, SourceError> {
     let row = sqlx::query(
         "SELECT run_id FROM ingest_run WHERE tenant_id = $1 AND source_id = $2 AND state = 'running' ORDER BY run_id DESC LIMIT 1",
     )
@@ -97,14 +93,16 @@ pub async fn finish_run(
     let (records, documents) = if complete { tombstone_except(tx, source, Some(run), now).await? } else { (0, 0) };
     let state = if complete { "complete" } else { "partial" };
     let counts = json!({ "removed_records": records, "removed_documents": documents, "rejected": rejected });
-    sqlx::query("UPDATE ingest_run SET state = $3, finished_at_us = $4, counts = $5 WHERE tenant_id = $1 AND run_id = $2")
-        .bind(tx.tenant_text())
-        .bind(run.to_string())
-        .bind(state)
-        .bind(now.as_microsecond())
-        .bind(counts.to_string())
-        .execute(tx.conn())
-        .await?;
+    sqlx::query(
+        "UPDATE ingest_run SET state = $3, finished_at_us = $4, counts = $5 WHERE tenant_id = $1 AND run_id = $2",
+    )
+    .bind(tx.tenant_text())
+    .bind(run.to_string())
+    .bind(state)
+    .bind(now.as_microsecond())
+    .bind(counts.to_string())
+    .execute(tx.conn())
+    .await?;
     if complete {
         sqlx::query("UPDATE source SET synced_at_us = $3 WHERE tenant_id = $1 AND source_id = $2")
             .bind(tx.tenant_text())
@@ -172,7 +170,6 @@ async fn append(
     details: serde_json::Value,
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    let event =
-        Event { actor, action, resource: format!("run:{run}"), request_id: None, state_sha256: None, details };
+    let event = Event { actor, action, resource: format!("run:{run}"), state_sha256: None, details };
     audit::append(tx, event, now).await.map(drop)
 }

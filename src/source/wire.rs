@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use ingest::schema::{FieldSpec, FieldType};
-use ingest::{Currency, Decimal, Document, DocumentKind, DocumentMeta, Fields, Markup, Money, Record, RecordKind, Value, schema};
+use ingest::{
+    Currency, Decimal, Document, DocumentKind, DocumentMeta, Fields, Markup, Money, Record, RecordKind, Value, schema,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use utoipa::ToSchema;
@@ -91,7 +93,8 @@ impl PushedRecord {
 
     /// The typed record and its audience.
     pub fn into_record(self) -> Result<(Record, Vec<String>), WireError> {
-        let kind: RecordKind = self.kind.parse().map_err(|error: ingest::record::UnknownKind| refuse("kind", error.to_string()))?;
+        let kind: RecordKind =
+            self.kind.parse().map_err(|error: ingest::record::UnknownKind| refuse("kind", error.to_string()))?;
         let id_ok = (1..=500).contains(&self.external_id.len()) && !self.external_id.chars().any(char::is_control);
         if !id_ok {
             return Err(refuse("external_id", "is 1 to 500 bytes without control characters"));
@@ -173,12 +176,15 @@ fn plain(path: &str, kind: FieldType, text: &str) -> Result<Value, WireError> {
         FieldType::Text => Ok(Value::text(text)),
         FieldType::Integer => text.parse().map(Value::Integer).map_err(|_| wrong()),
         FieldType::Quantity => Decimal::from_str_exact(text).map(Value::quantity).map_err(|_| wrong()),
-        FieldType::Money => money(text).map(Value::Money).ok_or_else(|| refuse(path, "is not money such as \"84.00 EUR\"")),
+        FieldType::Money => {
+            money(text).map(Value::Money).ok_or_else(|| refuse(path, "is not money such as \"84.00 EUR\""))
+        }
         FieldType::Date => text.parse().map(Value::Date).map_err(|_| wrong()),
         FieldType::Moment if text.len() == 10 => text.parse().map(Value::Date).map_err(|_| wrong()),
-        FieldType::Moment => {
-            text.parse::<jiff::Timestamp>().map(|time| Value::Time(crate::clock::from_us(time.as_microsecond()))).map_err(|_| wrong())
-        }
+        FieldType::Moment => text
+            .parse::<jiff::Timestamp>()
+            .map(|time| Value::Time(crate::clock::from_us(time.as_microsecond())))
+            .map_err(|_| wrong()),
         FieldType::Flag => text.parse().map(Value::Flag).map_err(|_| wrong()),
     }
 }
@@ -209,7 +215,10 @@ impl PushedDocument {
     pub fn into_document(self, limits: &ingest::Limits) -> Result<(Document, Vec<String>), WireError> {
         let id_ok = (1..=500).contains(&self.external_id.len()) && !self.external_id.chars().any(char::is_control);
         if !id_ok || self.external_id.starts_with("record:") {
-            return Err(refuse("external_id", "is 1 to 500 bytes without control characters, not beginning with record:"));
+            return Err(refuse(
+                "external_id",
+                "is 1 to 500 bytes without control characters, not beginning with record:",
+            ));
         }
         let extension = match self.format.as_deref().unwrap_or("markdown") {
             "markdown" => "md",
@@ -221,12 +230,19 @@ impl PushedDocument {
             Some(meta) if extension != "html" => {
                 let markup = if extension == "md" { Markup::Markdown } else { Markup::Plain };
                 let title = self.external_id.clone();
-                Document { external_id: self.external_id, kind: DocumentKind::Page, title, text: self.content, markup, meta }
+                Document {
+                    external_id: self.external_id,
+                    kind: DocumentKind::Page,
+                    title,
+                    text: self.content,
+                    markup,
+                    meta,
+                }
             }
             meta => {
                 let name = format!("document.{extension}");
-                let mut document =
-                    ingest::prose::parse(&name, &self.content, limits).map_err(|refused| refuse("content", refused.reason))?;
+                let mut document = ingest::prose::parse(&name, &self.content, limits)
+                    .map_err(|refused| refuse("content", refused.reason))?;
                 document.external_id = self.external_id;
                 if let Some(meta) = meta {
                     document.meta = meta;

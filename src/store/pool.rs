@@ -119,10 +119,8 @@ async fn migrate_postgres(options: &PoolOptions) -> Result<(), StoreError> {
 }
 
 async fn refuse_rls_bypass(pool: &AnyPool) -> Result<(), StoreError> {
-    let row = sqlx::query(
-        "SELECT count(*) FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)",
-    )
-    .fetch_one(pool)
-    .await?;
+    let row = sqlx::query("SELECT count(*) FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)")
+        .fetch_one(pool)
+        .await?;
     if row.get::<i64, _>(0) > 0 { Err(StoreError::RoleBypassesRls) } else { Ok(()) }
 }

@@ -143,7 +143,7 @@ fn exact(text: &str, markup: Markup, max_tokens: usize, spans: Vec<Range<usize>>
     counted
 }
 
-/// Joins a chunk that is nothing but headings with the chunk after it, where both fit together.
+/// Joins a chunk that is nothing but headings with the chunk after it, or with as much of that chunk as fits.
 fn with_following_text(
     text: &str,
     headings: &[Heading],
@@ -153,24 +153,51 @@ fn with_following_text(
     let mut joined: Vec<(Range<usize>, usize)> = Vec::with_capacity(spans.len());
     let mut first = 0;
     for (span, tokens) in spans {
-        if let Some((above, above_tokens)) = joined.last_mut()
-            && *above_tokens + tokens <= max_tokens + 2
-        {
-            while headings.get(first).is_some_and(|heading| heading.span.end <= above.start) {
-                first += 1;
-            }
-            let both = above.start..span.end;
-            if only_headings(text, &headings[first..], above) {
-                let both_tokens = count_tokens(&text[both.clone()]);
-                if both_tokens <= max_tokens {
-                    (*above, *above_tokens) = (both, both_tokens);
-                    continue;
-                }
-            }
+        let Some((above, above_tokens)) = joined.last().cloned() else {
+            joined.push((span, tokens));
+            continue;
+        };
+        while headings.get(first).is_some_and(|heading| heading.span.end <= above.start) {
+            first += 1;
         }
-        joined.push((span, tokens));
+        if !only_headings(text, &headings[first..], &above) {
+            joined.push((span, tokens));
+            continue;
+        }
+        let both = above.start..span.end;
+        let both_tokens = count_tokens(&text[both.clone()]);
+        if both_tokens <= max_tokens {
+            joined.pop();
+            joined.push((both, both_tokens));
+            continue;
+        }
+        match parted(text, max_tokens, &above, above_tokens, &span) {
+            Some(parts) => {
+                joined.pop();
+                joined.extend(parts);
+            }
+            None => joined.push((span, tokens)),
+        }
     }
     joined
+}
+
+/// A heading with the beginning of the chunk after it, and the rest of that chunk; `None` where that does not work out.
+fn parted(
+    text: &str,
+    max_tokens: usize,
+    above: &Range<usize>,
+    above_tokens: usize,
+    span: &Range<usize>,
+) -> Option<[(Range<usize>, usize); 2]> {
+    // A line end between them may cost a token or two.
+    let room = max_tokens.checked_sub(above_tokens + 2).filter(|room| *room > 0)?;
+    let pieces = split(&text[span.clone()], Markup::Plain, room, &ExactSizer);
+    let [head, tail, ..] = pieces.as_slice() else { return None };
+    let with_heading = above.start..span.start + head.end;
+    let rest = span.start + tail.start..span.end;
+    let counted = [with_heading, rest].map(|part| (part.clone(), count_tokens(&text[part])));
+    counted.iter().all(|(_, tokens)| *tokens <= max_tokens).then_some(counted)
 }
 
 /// Whether a span holds headings and white space alone. `headings` begin at or before the span.

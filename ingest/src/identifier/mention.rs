@@ -188,6 +188,9 @@ impl Folded {
     }
 }
 
+/// Where in the folded text, and `(scheme, normal)` of what it may mean.
+type Found = (Range<usize>, Vec<(S, String)>);
+
 /// Bytes of a question that are looked at.
 const LOOKED_AT: usize = 64 << 10;
 
@@ -198,22 +201,31 @@ const LOOKED_AT: usize = 64 << 10;
 pub fn identifiers_in(text: &str) -> Vec<(Range<usize>, Vec<Identifier>)> {
     let text = &text[..crate::card::floor_boundary(text, LOOKED_AT)];
     let folded = Folded::new(text);
-    let mut found: Vec<(Range<usize>, Vec<(S, String)>)> = Vec::new();
+    let mut found: Vec<Found> = Vec::new();
+    let mut parcels = Vec::new();
     for span in EMAIL.find_iter(&folded.text).map(|m| m.range()) {
         let normal = normal(&folded.text[span.clone()]);
         found.push((span, vec![(S::Email, normal.clone()), (S::Any, normal)]));
     }
     for span in UPS.find_iter(&folded.text).map(|m| m.range()) {
+        // Both lists are in text order, so the mail that could hold this one is the last to start before its end.
+        let mails = found.partition_point(|(mail, _)| mail.start < span.end);
+        if found[..mails].last().is_some_and(|(mail, _)| mail.end > span.start) {
+            continue;
+        }
         let normal = normal(&folded.text[span.clone()]);
-        found.push((span, vec![(S::Tracking, normal.clone()), (S::Any, normal)]));
+        parcels.push((span, vec![(S::Tracking, normal.clone()), (S::Any, normal)]));
     }
-    let claimed: Vec<Range<usize>> = found.iter().map(|(span, _)| span.clone()).collect();
+    found.append(&mut parcels);
+    let mut claimed: Vec<Range<usize>> = found.iter().map(|(span, _)| span.clone()).collect();
+    claimed.sort_by_key(|span| span.start);
     let spans: Vec<Range<usize>> = WORD.find_iter(&folded.text).map(|m| m.range()).collect();
     let words = Words { text: &folded.text, spans };
     let mut previous: Option<(usize, S)> = None;
     for index in 0..words.spans.len() {
         let span = words.spans[index].clone();
-        if claimed.iter().any(|other| other.start < span.end && span.start < other.end) {
+        let before_its_end = claimed.partition_point(|other| other.start < span.end);
+        if claimed[..before_its_end].last().is_some_and(|other| other.end > span.start) {
             continue;
         }
         if let Some((scheme, candidates)) = words.candidates(index, previous) {

@@ -8,12 +8,15 @@ mod file;
 mod glob;
 mod join;
 mod path;
+mod plain;
 mod row;
 mod value;
 
 use std::collections::{HashMap, HashSet};
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
+
+pub use self::plain::plain_record;
 
 use self::file::{LinesRule, MappingFile, OnBadRow, RecordRule};
 use self::join::{Lines, Lookups};
