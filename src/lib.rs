@@ -24,6 +24,9 @@ pub mod record;
 pub mod retrieve;
 pub mod source;
 
+// The demo company: files only, used by no stage.
+pub mod demo;
+
 // The service put together, and its faces.
 pub mod app;
 pub mod http;
