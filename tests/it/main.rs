@@ -1,10 +1,15 @@
 //! One test binary: each file is a behaviour.
 
+mod access_matrix;
+mod architecture;
 mod content;
+mod cross_tenant;
 mod faulty_vector;
 mod harness;
 mod llm_outcomes;
 mod minilm;
 mod outgoing;
+mod rls;
+mod samples;
 mod stub_llm;
 mod vector_store;

@@ -160,11 +160,56 @@ pub struct TestApp {
     pub operator_key: String,
     pub a: Tenant,
     pub b: Tenant,
-    directory: TempDir,
+    directory: Arc<TempDir>,
     options: PoolOptions,
+    parts: Rebuild,
+}
+
+/// What a service is made of, to put it together again.
+struct Rebuild {
+    config: Config,
+    llm: OptionalChatModel,
+    clock: Clock,
+}
+
+impl Rebuild {
+    async fn build(
+        &self,
+        options: &PoolOptions,
+        directory: &Arc<TempDir>,
+        embedder: Arc<CountingEmbedder>,
+        operator_key: &str,
+    ) -> (App, FaultyVectorStore) {
+        let vectors = open_vectors(&directory.path().join("vectors")).keeping(directory.clone());
+        let app = App::new(Parts {
+            config: self.config.clone(),
+            clock: self.clock.clone(),
+            store: Store::open(options).await.expect("the database opens"),
+            vectors: Arc::new(vectors.clone()),
+            embedder: Some(embedder),
+            llm: self.llm.clone(),
+            audit_key: SigningKey::from_bytes(&[7; 32]),
+            operator_key: operator_key.to_owned(),
+            metrics: metrics(),
+        });
+        (app, vectors)
+    }
+}
+
+fn fixed_clock() -> Clock {
+    Clock::fixed("2026-03-02T09:00:00Z".parse().expect("a time"))
 }
 
 impl TestApp {
+    /// Stops the service and starts it again on the same files, as after a deployment.
+    pub async fn restart(&mut self) {
+        self.app.close().await;
+        let (directory, embedder) = (&self.directory, self.embedder.clone());
+        let (app, vectors) = self.parts.build(&self.options, directory, embedder, &self.operator_key).await;
+        self.router = countersign::http::router(&app);
+        (self.app, self.vectors) = (app, vectors);
+    }
+
     /// A service with two tenants; `None` (and a line that says so) when the engine is not on this machine.
     pub async fn new(engine: Engine) -> Option<Self> {
         Self::with(engine, Setup::default()).await
@@ -172,29 +217,31 @@ impl TestApp {
 
     pub async fn with(engine: Engine, setup: Setup) -> Option<Self> {
         let logs = Logs::capture();
-        let directory = tempfile::tempdir().expect("a temporary directory");
+        let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
         let database = Database::new(engine, directory.path()).await?;
         let mut options = database.options();
         options.max_connections = setup.max_connections.unwrap_or(4);
-        let store = Store::open(&options).await.expect("the database opens");
         let embedder = Arc::new(CountingEmbedder::default());
-        let vectors = open_vectors(&directory.path().join("vectors"));
         let operator_key = format!("cso_{}", unique());
-        let app = App::new(Parts {
-            config: setup.config,
-            clock: Clock::fixed("2026-03-02T09:00:00Z".parse().expect("a time")),
-            store,
-            vectors: Arc::new(vectors.clone()),
-            embedder: Some(embedder.clone()),
-            llm: setup.llm,
-            audit_key: SigningKey::from_bytes(&[7; 32]),
-            operator_key: operator_key.clone(),
-            metrics: metrics(),
-        });
+        let parts = Rebuild { config: setup.config, llm: setup.llm, clock: fixed_clock() };
+        let (app, vectors) = parts.build(&options, &directory, embedder.clone(), &operator_key).await;
         let router = countersign::http::router(&app);
         let (a, b) = (Tenant::default(), Tenant::default());
-        let mut test =
-            Self { app, router, engine, database, vectors, embedder, logs, operator_key, a, b, directory, options };
+        let mut test = Self {
+            app,
+            router,
+            engine,
+            database,
+            vectors,
+            embedder,
+            logs,
+            operator_key,
+            a,
+            b,
+            directory,
+            options,
+            parts,
+        };
         if !setup.empty {
             test.a = seed::tenant(&test, format!("alfa{}", &unique()[20..])).await;
             test.b = seed::tenant(&test, format!("bravo{}", &unique()[20..])).await;

@@ -141,6 +141,7 @@ async fn content(app: &TestApp, tenant: &mut Tenant) {
     let documents = [
         policy(&marker, "POL-1", "2026-01-01", &[], "A refund above 100.00 EUR needs a second pair of eyes."),
         approvers,
+        policy(&marker, "POL-2", "2026-06-01", &["POL-1"], "From June a refund needs no second pair of eyes."),
         json!({ "external_id": "runbooks/lost-parcel", "kind": "runbook", "title": format!("Lost parcel {marker}"),
             "content": format!("# Lost parcel\n\nAsk the carrier of {marker} for a trace, then reship.\n") }),
     ];
