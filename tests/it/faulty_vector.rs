@@ -29,18 +29,11 @@ pub enum Fault {
 pub struct FaultyVectorStore {
     inner: Arc<dyn VectorStore>,
     fault: Arc<Mutex<Fault>>,
-    /// Dropped after the store, which writes to it until its end.
-    directory: Option<Arc<tempfile::TempDir>>,
 }
 
 impl FaultyVectorStore {
     pub fn new(inner: Arc<dyn VectorStore>) -> Self {
-        Self { inner, fault: Arc::new(Mutex::new(Fault::None)), directory: None }
-    }
-
-    /// Keeps a directory for as long as the store in it lives, workers' handles included.
-    pub fn keeping(self, directory: Arc<tempfile::TempDir>) -> Self {
-        Self { directory: Some(directory), ..self }
+        Self { inner, fault: Arc::new(Mutex::new(Fault::None)) }
     }
 
     pub fn set(&self, fault: Fault) {

@@ -29,7 +29,6 @@ use ed25519_dalek::SigningKey;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
-use tempfile::TempDir;
 
 use crate::faulty_vector::FaultyVectorStore;
 use postgres::PgDatabase;
@@ -160,7 +159,7 @@ pub struct TestApp {
     pub operator_key: String,
     pub a: Tenant,
     pub b: Tenant,
-    directory: Arc<TempDir>,
+    directory: PathBuf,
     options: PoolOptions,
     parts: Rebuild,
 }
@@ -176,11 +175,11 @@ impl Rebuild {
     async fn build(
         &self,
         options: &PoolOptions,
-        directory: &Arc<TempDir>,
+        directory: &std::path::Path,
         embedder: Arc<CountingEmbedder>,
         operator_key: &str,
     ) -> (App, FaultyVectorStore) {
-        let vectors = open_vectors(&directory.path().join("vectors")).keeping(directory.clone());
+        let vectors = open_vectors(&directory.join("vectors"));
         let app = App::new(Parts {
             config: self.config.clone(),
             clock: self.clock.clone(),
@@ -217,8 +216,8 @@ impl TestApp {
 
     pub async fn with(engine: Engine, setup: Setup) -> Option<Self> {
         let logs = Logs::capture();
-        let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
-        let database = Database::new(engine, directory.path()).await?;
+        let directory = own_directory();
+        let database = Database::new(engine, &directory).await?;
         let mut options = database.options();
         options.max_connections = setup.max_connections.unwrap_or(4);
         let embedder = Arc::new(CountingEmbedder::default());
@@ -312,7 +311,7 @@ impl TestApp {
     }
 
     pub fn vector_directory(&self) -> PathBuf {
-        self.directory.path().join("vectors")
+        self.directory.join("vectors")
     }
 
     /// The pool's settings, for opening the same database once more.
@@ -325,6 +324,23 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         self.app.shutdown.cancel();
     }
+}
+
+/// A directory for one service. Its shards write to it until the runtime has ended, so nothing of this process may remove it: the next
+/// one sweeps up what dead processes left.
+fn own_directory() -> PathBuf {
+    let home = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("services");
+    for entry in std::fs::read_dir(&home).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.split('-').next().unwrap_or_default().to_owned();
+        let alive = std::path::Path::new("/proc").join(process).exists() || !cfg!(target_os = "linux");
+        if !alive {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    let directory = home.join(format!("{}-{}", std::process::id(), unique()));
+    std::fs::create_dir_all(&directory).expect("a directory for the test");
+    directory
 }
 
 fn open_vectors(directory: &std::path::Path) -> FaultyVectorStore {
