@@ -2,6 +2,7 @@
 
 mod access_matrix;
 mod architecture;
+mod audit_trail;
 mod content;
 mod cross_tenant;
 mod faulty_vector;
