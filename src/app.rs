@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use futures::FutureExt;
-use metrics_exporter_prometheus::PrometheusHandle;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -91,6 +91,26 @@ impl App {
         }
         self.store.close().await;
     }
+}
+
+/// The process's metrics recorder, installed once; later calls get the same handle.
+pub fn metrics_recorder() -> PrometheusHandle {
+    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            let recorder = PrometheusBuilder::new().build_recorder();
+            let handle = recorder.handle();
+            if metrics::set_global_recorder(recorder).is_err() {
+                tracing::warn!("another metrics recorder is installed; /metrics stays empty");
+            }
+            handle
+        })
+        .clone()
+}
+
+/// A signing key from its 32 bytes.
+pub fn signing_key(bytes: &[u8; 32]) -> SigningKey {
+    SigningKey::from_bytes(bytes)
 }
 
 /// The data directory: who may open it, and the files in it that are not the database.

@@ -18,10 +18,15 @@ pub mod llm;
 pub mod vector;
 
 // Stages, in flow order.
+pub mod answer;
 pub mod document;
 pub mod index;
 pub mod record;
+pub mod retrieve;
 pub mod source;
+
+// The demo company: files only, used by no stage.
+pub mod demo;
 
 // The service put together.
 pub mod app;

@@ -235,8 +235,7 @@ impl FromStr for Money {
 
 /// Without trailing zeros and without the sign of a negative zero.
 pub fn normalise(decimal: Decimal) -> Decimal {
-    let decimal = decimal.normalize();
-    if decimal.is_zero() { Decimal::ZERO } else { decimal }
+    decimal.normalize()
 }
 
 /// A decimal number from its text: sign, digits, one `.`, optionally an exponent. Never through a float.

@@ -252,7 +252,10 @@ impl Record {
     pub fn identifiers(&self) -> Vec<Identifier> {
         let mut found = Vec::new();
         let own = schema::schema(self.kind).scheme;
-        crate::identifier::of_record(own, &self.external_id, &mut found);
+        // A composed key such as "product/location" is nothing anyone asks for, and would collide without its mark.
+        if own != IdentifierScheme::Other || !self.external_id.contains('/') {
+            crate::identifier::of_record(own, &self.external_id, &mut found);
+        }
         for (_, spec, value) in self.specified_fields() {
             let Some(scheme) = spec.scheme else { continue };
             for shown in texts(value) {

@@ -222,6 +222,15 @@ fn html_nested_a_million_deep_is_refused_within_seconds() {
     }
     let wide = format!("<p {}>x</p>", (0..500_000).map(|n| format!("a{n}=1 ")).collect::<String>());
     assert!(read_document("a.html", wide.as_bytes()).unwrap_err().reason.contains("attributes"));
+    // A hundred unclosed elements, opened again in each of a million paragraphs, or after each block that held them.
+    let unclosed: String = (0..100).map(|n| format!("<b id={n}>")).collect();
+    for page in [
+        format!("<p>{unclosed}{}", "<p>x".repeat(1_000_000)),
+        format!("<div>{unclosed}</div>{}", "<i>x</i>".repeat(500_000)),
+    ] {
+        let refused = read_document("a.html", page.as_bytes()).unwrap_err();
+        assert_eq!(refused.reason, "leaves too many formatting elements unclosed");
+    }
     // Flat pages are not deep, however long, closed or not.
     let flat = "<p>text <b>bold</b><br>".repeat(50_000);
     assert!(read_document("a.html", flat.as_bytes()).is_ok());

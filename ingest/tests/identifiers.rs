@@ -34,6 +34,7 @@ fn usual_spellings_find_their_record() {
         ("total of INV-001042", S::Invoice, "INV-001042"),
         ("invoice 1042 paid?", S::Invoice, "INV-001042"),
         ("inv/001042", S::Invoice, "INV-001042"),
+        ("cancel purchase 00123842", S::Order, "123842"),
         ("po 4012", S::PurchaseOrder, "4012"),
         ("PO#4012", S::PurchaseOrder, "4012"),
         ("PO 7 total", S::PurchaseOrder, "7"),
@@ -90,6 +91,11 @@ fn quantities_amounts_and_dates_are_no_identifiers() {
         "call +49 30 12345678",
         "what changed on 20260228",
         "B2B customers",
+        "is an invoice 30 days overdue a problem",
+        "credit note 15 percent",
+        "the 10-inch tablet with 128GB and a 5.8-inch screen in 1080p",
+        "a 30-day window and a 12.5kg parcel",
+        "purchase 3 chairs",
     ];
     for question in questions {
         assert_eq!(identifiers_in(question), Vec::new(), "{question}");

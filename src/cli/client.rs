@@ -24,6 +24,9 @@ const REPLY_MAX: usize = 256 << 20;
 /// How long to wait for another command that has the data directory.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Longest wait for the index worker when a command is done.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Where a running `serve` can be reached; lies in the data directory as `serve.json` while it runs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ServeFile {
@@ -155,10 +158,11 @@ impl Client {
         }
     }
 
-    /// Finishes what this process opened. A running service stays as it is.
+    /// Finishes what this process opened. A running service stays as it is. The index worker may be in the middle of embedding; what it
+    /// has not written stays pending in the database, so a command does not wait for it.
     pub async fn close(self) {
         if let Transport::InProcess { app, .. } = &self.transport {
-            app.close().await;
+            let _ = tokio::time::timeout(CLOSE_PATIENCE, app.close()).await;
         }
     }
 }

@@ -112,7 +112,7 @@ impl Context {
 }
 
 /// A key file's first line. A regular file that others can read is refused.
-fn read_key(path: &Path) -> Result<Secret, Failure> {
+pub fn read_key(path: &Path) -> Result<Secret, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::NotPermitted };
         Failure::new(exit, format!("{}: {error}", path.display())).next("give the file of a key with --key-file")

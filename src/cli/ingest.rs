@@ -13,6 +13,7 @@ use super::failure::{Exit, Failure};
 use super::index;
 use super::progress::Progress;
 use super::push::{self, BATCH_BYTES, Reading, Report, Target};
+use crate::config::EmbeddingProvider;
 use crate::source::folder;
 use crate::start::Model;
 
@@ -130,6 +131,9 @@ async fn take_in(
     let mut result = json!(report);
     result["index"] = status.clone();
     context.output.result(&result, describe(&report, &status, &args.folder));
+    if !args.wait && client.app().is_some() && context.config.embedding.provider != EmbeddingProvider::None {
+        context.output.note("findable by keyword and identifier now; by meaning once `countersign serve` or `countersign index status --wait` ran");
+    }
     Ok(match (report.interrupted, report.rejected) {
         (true, _) => Exit::Interrupted,
         (false, 0) => Exit::Ok,

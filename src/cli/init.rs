@@ -56,6 +56,13 @@ pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
 
 /// The directory with the installation's own keys in it. A running service has made them already.
 pub fn prepare(context: &Context) -> Result<(), Failure> {
+    let dir = &context.data_dir;
+    let ours = dir.join("operator.key").exists() || dir.join("lock").exists();
+    let occupied = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+    if occupied && !ours {
+        return Err(Failure::new(Exit::Conflict, format!("{} is not empty and not a data directory", dir.display()))
+            .next("choose an empty or a new one with --data-dir"));
+    }
     match DataDir::open(&context.data_dir) {
         Ok(dir) => {
             dir.operator_key()?;

@@ -10,6 +10,7 @@ mod client;
 mod completions;
 mod config;
 mod context;
+mod demo;
 mod doctor;
 mod environment;
 mod failure;
@@ -98,6 +99,7 @@ enum Command {
     #[command(subcommand)]
     Audit(audit::Command),
     Doctor(doctor::Args),
+    Demo(demo::Args),
     #[command(subcommand)]
     Config(config::Command),
     Completions(completions::Args),
@@ -143,7 +145,9 @@ fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         key_file: cli.global.key_file,
     };
     let exit = runtime.block_on(dispatch(cli.command, context));
+    // The last spans travel on the runtime; embedding threads that still run are not waited for.
     drop(telemetry);
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     exit
 }
 
@@ -152,7 +156,8 @@ fn log_level(cli: &Cli) -> &'static str {
     let serves = matches!(cli.command, Command::Serve(_));
     match (cli.global.verbose, serves) {
         (0, false) => "error",
-        (0, true) | (1, _) => "info",
+        // The vector engine reports its own start-up as warnings.
+        (0, true) | (1, _) => "info,qdrant_edge=error",
         _ => "info,countersign=debug",
     }
 }
@@ -170,6 +175,7 @@ async fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
         Command::Key(command) => key::run(&context, command).await,
         Command::Audit(command) => audit::run(&context, command).await,
         Command::Doctor(args) => doctor::run(&context, args).await,
+        Command::Demo(args) => demo::run(context, args).await,
         Command::Openapi(args) => openapi::run(args).await,
         // Handled before the configuration was needed.
         Command::Config(_) | Command::Completions(_) => Ok(Exit::Ok),

@@ -3,9 +3,9 @@
 //! Layers, from the outside in: request id, security headers, trace, metrics, timeout, panic to 500, body limit, detach, guard.
 //! *Detach* runs each handler as its own task, so that a client that goes away never cancels a database future half way.
 
-//mod answers;
+mod answers;
 mod audit_api;
-//mod chat_completions;
+mod chat_completions;
 mod detach;
 mod docs;
 mod documents;
@@ -20,7 +20,7 @@ mod operator;
 pub mod problem;
 mod records;
 pub mod routes;
-//mod search;
+mod search;
 mod sources;
 mod users;
 
@@ -67,9 +67,9 @@ pub fn routes() -> Vec<Route> {
     let mut routes = Vec::new();
     routes.extend(health::routes());
     routes.extend(docs::routes());
-    //routes.extend(answers::routes());
-    //routes.extend(chat_completions::routes());
-    //routes.extend(search::routes());
+    routes.extend(answers::routes());
+    routes.extend(chat_completions::routes());
+    routes.extend(search::routes());
     routes.extend(records::routes());
     routes.extend(documents::routes());
     routes.extend(sources::routes());

@@ -91,6 +91,20 @@ impl Index {
         let _ = self.wake.send(tenant);
     }
 
+    /// Notes that chunks were found which have no vector yet: they are embedded first. In the background; losing it costs nothing.
+    pub fn asked<'a>(&self, tenant: TenantId, chunk_ids: impl Iterator<Item = &'a String>) {
+        let ids: Vec<String> = chunk_ids.cloned().collect();
+        if ids.is_empty() || !self.has_embedder() {
+            return;
+        }
+        let index = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = pending::asked(&index.store, tenant, &ids).await {
+                tracing::debug!(%error, "what was asked could not be noted");
+            }
+        });
+    }
+
     pub async fn status(&self, tenant: TenantId, now: Timestamp) -> sqlx::Result<IndexStatus> {
         let mut tx = self.store.begin_read(tenant).await?;
         let row = sqlx::query(

@@ -137,6 +137,28 @@ fn by_version(chunks: &[PendingChunk]) -> HashMap<i64, Vec<String>> {
     groups
 }
 
+/// Raises the turn of chunks that were found before they had a vector; writes nothing when all of them have one.
+pub(super) async fn asked(store: &Store, tenant: TenantId, ids: &[String]) -> sqlx::Result<()> {
+    let mut tx = store.begin_read(tenant).await?;
+    let head = "SELECT chunk_id FROM chunk WHERE tenant_id = $1 AND dense_state = 0 AND chunk_id IN";
+    let waiting = bulk::select_in(&mut tx, head, &[], ids, "").await?;
+    let waiting = waiting.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<String>>>()?;
+    drop(tx);
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let mut tx = store.begin_write(tenant).await?;
+    bulk::execute_in(
+        &mut tx,
+        "UPDATE chunk SET asked = asked + 1 WHERE tenant_id = $1 AND chunk_id IN",
+        &[],
+        &waiting,
+        "",
+    )
+    .await?;
+    tx.commit().await
+}
+
 pub(super) async fn removals(store: &Store, tenant: TenantId, limit: i64) -> sqlx::Result<Vec<Uuid>> {
     let mut tx = store.begin_read(tenant).await?;
     let rows = sqlx::query("SELECT chunk_id FROM index_removal WHERE tenant_id = $1 ORDER BY chunk_id LIMIT $2")

@@ -7,6 +7,7 @@
 //! No prompt and no answer text is logged here or carried by an error.
 
 pub mod breaker;
+mod guard;
 pub mod openai;
 pub(crate) mod provider;
 mod sse;

@@ -1,33 +1,23 @@
 //! The embedded backend: Qdrant's engine in this process, one shard directory per tenant.
 //!
 //! `<directory>/<tenant>/<embedding version>/` is opened on first use, kept while it is used, and closed when it was idle for
-//! a while or when too many are open. An operation opens its own tenant's directory and no other. At most one process may use
+//! a while or when too many are open (`places`). An operation opens its own tenant's directory and no other. At most one process may use
 //! the directory; the data directory's lock sees to that.
 
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use qdrant_edge::{
     Condition, CountRequest, EdgeShard, Filter as EdgeFilter, HasIdCondition, HasVectorCondition, ScoredPoint,
     ScrollRequest, VectorInternal, WithPayloadInterface, WithVector, bm25_embed::EdgeBm25,
 };
-use tokio::{
-    sync::{OwnedRwLockReadGuard, RwLock, Semaphore},
-    time::Instant,
-};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
     Counts, EmbeddingSpec, Filter, Hit, MAX_LIMIT, MAX_TEXT_BYTES, Point, StoredId, VectorError, VectorFuture,
     VectorStore, edge,
-    shard::{self, Marker, OpenShard, Write, engine_error},
+    places::Places,
+    shard::{self, Write, engine_error},
 };
 
 /// Where and how.
@@ -59,8 +49,6 @@ impl EmbeddedConfig {
     }
 }
 
-/// Layout of a shard directory.
-const FORMAT: u32 = 1;
 /// Points of one write to the engine.
 const WRITE_BATCH: usize = 512;
 
@@ -71,22 +59,11 @@ pub struct EmbeddedStore {
 }
 
 struct Inner {
-    config: EmbeddedConfig,
+    places: Arc<Places>,
     bm25: EdgeBm25,
-    slots: Mutex<HashMap<Uuid, Arc<Slot>>>,
     /// Reads are CPU-bound; more at once than this only wait for each other.
     readers: Semaphore,
-    closed: AtomicBool,
 }
-
-/// A tenant's place: there is one for every tenant that was used, open or not, so that a shard is never opened twice.
-struct Slot {
-    shard: Arc<RwLock<Option<OpenShard>>>,
-    used: Mutex<Instant>,
-}
-
-/// An open shard that cannot be closed while this is held.
-type InUse = OwnedRwLockReadGuard<Option<OpenShard>, OpenShard>;
 
 impl EmbeddedStore {
     /// A store at `config.directory`. Opens no shard; starts a task that closes idle ones, so call it inside the runtime.
@@ -96,169 +73,25 @@ impl EmbeddedStore {
         }
         std::fs::create_dir_all(&config.directory).map_err(|error| shard::unavailable(&error))?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let inner = Arc::new(Inner {
-            bm25: edge::bm25(config.bm25_avg_len)?,
-            slots: Mutex::default(),
-            readers: Semaphore::new(cores * 2),
-            closed: AtomicBool::new(false),
-            config,
-        });
-        tokio::spawn(close_idle(Arc::downgrade(&inner)));
-        Ok(Self { inner })
+        let bm25 = edge::bm25(config.bm25_avg_len)?;
+        let inner = Inner { places: Places::new(config), bm25, readers: Semaphore::new(cores * 2) };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Tenants whose shard is open now, for metrics and tests.
     pub fn open_tenants(&self) -> Vec<Uuid> {
-        let slots = self.inner.slots();
-        let open = slots.iter().filter(|(_, slot)| slot.shard.try_read().map_or(true, |shard| shard.is_some()));
-        open.map(|(tenant, _)| *tenant).collect()
-    }
-}
-
-/// Closes shards that nobody used for `idle_after`; ends when the store is gone.
-async fn close_idle(store: std::sync::Weak<Inner>) {
-    loop {
-        let Some(pause) = store.upgrade().map(|inner| inner.config.idle_after / 4) else { return };
-        tokio::time::sleep(pause.max(Duration::from_millis(10))).await;
-        let Some(inner) = store.upgrade() else { return };
-        for slot in inner.by_last_use() {
-            if slot.idle_for() >= inner.config.idle_after {
-                slot.close_unless_used().await;
-            }
-        }
-    }
-}
-
-impl Slot {
-    fn touch(&self) {
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    fn idle_for(&self) -> Duration {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
-    }
-
-    /// Closes the shard when nobody uses it at this moment. Returns whether one was closed.
-    async fn close_unless_used(&self) -> bool {
-        let Ok(mut guard) = self.shard.clone().try_write_owned() else { return false };
-        let Some(open) = guard.take() else { return false };
-        // A task of its own, because the place must stay locked until the files are free, also when the caller gives up.
-        let closing = tokio::spawn(async move {
-            open.close().await;
-            drop(guard);
-        });
-        closing.await.is_ok()
-    }
-
-    /// Waits for users to finish, then closes.
-    async fn close(&self) {
-        let mut guard = self.shard.clone().write_owned().await;
-        let Some(open) = guard.take() else { return };
-        let closing = tokio::spawn(async move {
-            open.close().await;
-            drop(guard);
-        });
-        let _ = closing.await;
+        self.inner.places.open_tenants()
     }
 }
 
 impl Inner {
-    fn slots(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Slot>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn slot(&self, tenant: Uuid) -> Result<Arc<Slot>, VectorError> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(VectorError::Closed);
-        }
-        if tenant.is_nil() {
-            return Err(VectorError::Invalid("no tenant".into()));
-        }
-        let mut slots = self.slots();
-        let slot = slots
-            .entry(tenant)
-            .or_insert_with(|| Arc::new(Slot { shard: Arc::new(RwLock::new(None)), used: Mutex::new(Instant::now()) }));
-        slot.touch();
-        Ok(slot.clone())
-    }
-
-    /// Slots with the longest unused first.
-    fn by_last_use(&self) -> Vec<Arc<Slot>> {
-        let mut slots: Vec<_> = self.slots().values().cloned().collect();
-        slots.sort_by_key(|slot| std::cmp::Reverse(slot.idle_for()));
-        slots
-    }
-
-    fn shard_directory(&self, tenant: Uuid) -> PathBuf {
-        self.config.directory.join(tenant.to_string()).join(self.config.spec.version())
-    }
-
-    /// The tenant's shard, opened when it is not; `None` when there is none and `create` is false.
-    async fn shard(self: &Arc<Self>, tenant: Uuid, create: bool) -> Result<Option<InUse>, VectorError> {
-        let slot = self.slot(tenant)?;
-        let guard = slot.shard.clone().read_owned().await;
-        if let Ok(open) = OwnedRwLockReadGuard::try_map(guard, Option::as_ref)
-            && !open.must_reopen()
-        {
-            return Ok(Some(open));
-        }
-        if !create && !shard::exists(&self.shard_directory(tenant)) {
-            return Ok(None);
-        }
-        self.make_room().await;
-        let inner = self.clone();
-        // A task of its own: a caller that gives up must not leave a half-opened shard behind an unlocked place.
-        let opening = tokio::spawn(async move { inner.open_slot(&slot, tenant).await });
-        opening.await.unwrap_or_else(|_| Err(VectorError::Engine("it panicked while opening".into()))).map(Some)
-    }
-
-    async fn open_slot(&self, slot: &Slot, tenant: Uuid) -> Result<InUse, VectorError> {
-        let mut guard = slot.shard.clone().write_owned().await;
-        if self.closed.load(Ordering::Acquire) {
-            return Err(VectorError::Closed);
-        }
-        if guard.as_ref().is_some_and(OpenShard::must_reopen)
-            && let Some(broken) = guard.take()
-        {
-            broken.close().await;
-        }
-        if guard.is_none() {
-            let directory = self.shard_directory(tenant);
-            let marker =
-                Marker { format: FORMAT, spec: self.config.spec.clone(), bm25_avg_len: self.config.bm25_avg_len };
-            let optimise_after = self.config.optimise_after;
-            let opening = tokio::task::spawn_blocking(move || OpenShard::open(&directory, &marker, optimise_after));
-            let opened = opening.await.unwrap_or_else(|_| Err(VectorError::Engine("it panicked while opening".into())));
-            *guard = Some(opened?);
-        }
-        OwnedRwLockReadGuard::try_map(guard.downgrade(), Option::as_ref).map_err(|_| VectorError::Closed)
-    }
-
-    /// Closes shards, longest unused first, until one more may be opened; those in use stay.
-    async fn make_room(&self) {
-        let open: Vec<_> = self
-            .by_last_use()
-            .into_iter()
-            .filter(|slot| slot.shard.try_read().is_ok_and(|shard| shard.is_some()))
-            .collect();
-        let mut surplus = (open.len() + 1).saturating_sub(self.config.max_open_shards.max(1));
-        for slot in open {
-            if surplus == 0 {
-                return;
-            }
-            if slot.close_unless_used().await {
-                surplus -= 1;
-            }
-        }
-    }
-
     /// Runs a read on a blocking thread; a tenant without a shard reads as `T::default()`.
     async fn read<T, F>(self: Arc<Self>, tenant: Uuid, read: F) -> Result<T, VectorError>
     where
         T: Default + Send + 'static,
         F: FnOnce(&EdgeShard) -> Result<T, VectorError> + Send + 'static,
     {
-        let Some(open) = self.shard(tenant, false).await? else { return Ok(T::default()) };
+        let Some(open) = self.places.shard(tenant, false).await? else { return Ok(T::default()) };
         let _permit = self.readers.acquire().await.map_err(|_| VectorError::Closed)?;
         let open = Arc::new(open);
         let in_use = open.clone();
@@ -272,13 +105,13 @@ impl Inner {
     }
 
     async fn write(self: Arc<Self>, tenant: Uuid, write: Write) -> Result<(), VectorError> {
-        let Some(open) = self.shard(tenant, true).await? else { return Err(VectorError::Closed) };
+        let Some(open) = self.places.shard(tenant, true).await? else { return Err(VectorError::Closed) };
         open.write(write).await
     }
 
     fn check_vector(&self, vector: &[f32]) -> Result<(), VectorError> {
-        if vector.len() != self.config.spec.dim {
-            let (found, wanted) = (vector.len(), self.config.spec.dim);
+        if vector.len() != self.places.config().spec.dim {
+            let (found, wanted) = (vector.len(), self.places.config().spec.dim);
             return Err(VectorError::Invalid(format!("a vector of {found} dimensions instead of {wanted}")));
         }
         if vector.iter().all(|number| number.is_finite()) {
@@ -317,7 +150,7 @@ impl Inner {
 
     async fn set_dense(self: Arc<Self>, tenant: Uuid, vectors: Vec<(Uuid, Vec<f32>)>) -> Result<(), VectorError> {
         vectors.iter().try_for_each(|(_, vector)| self.check_vector(vector))?;
-        if !shard::exists(&self.shard_directory(tenant)) {
+        if !self.places.exists(tenant) {
             return Ok(());
         }
         let mut vectors = vectors.into_iter();
@@ -329,33 +162,6 @@ impl Inner {
             }
             self.clone().write(tenant, Write::SetDense(batch)).await?;
         }
-    }
-
-    /// Closes the tenant's shard and removes its directory. Its place stays locked meanwhile.
-    async fn drop_tenant(self: Arc<Self>, tenant: Uuid) -> Result<(), VectorError> {
-        let slot = self.slot(tenant)?;
-        let directory = self.config.directory.join(tenant.to_string());
-        let mut guard = slot.shard.clone().write_owned().await;
-        let dropping = tokio::spawn(async move {
-            if let Some(open) = guard.take() {
-                open.close().await;
-            }
-            let removed = tokio::fs::remove_dir_all(directory).await;
-            drop(guard);
-            match removed {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(shard::unavailable(&error)),
-                _ => Ok(()),
-            }
-        });
-        dropping.await.unwrap_or(Err(VectorError::Closed))
-    }
-
-    async fn close(self: Arc<Self>) -> Result<(), VectorError> {
-        self.closed.store(true, Ordering::Release);
-        for slot in self.by_last_use() {
-            slot.close().await;
-        }
-        Ok(())
     }
 }
 
@@ -405,7 +211,7 @@ fn count(engine: &EdgeShard) -> Result<Counts, VectorError> {
 
 impl VectorStore for EmbeddedStore {
     fn spec(&self) -> &EmbeddingSpec {
-        &self.inner.config.spec
+        &self.inner.places.config().spec
     }
 
     fn upsert(&self, tenant: Uuid, points: Vec<Point>) -> VectorFuture<'_, ()> {
@@ -419,7 +225,7 @@ impl VectorStore for EmbeddedStore {
     fn delete(&self, tenant: Uuid, chunk_ids: Vec<Uuid>) -> VectorFuture<'_, ()> {
         let inner = self.inner.clone();
         Box::pin(async move {
-            if chunk_ids.is_empty() || !shard::exists(&inner.shard_directory(tenant)) {
+            if chunk_ids.is_empty() || !inner.places.exists(tenant) {
                 return Ok(());
             }
             inner.write(tenant, Write::Delete(chunk_ids)).await
@@ -468,10 +274,13 @@ impl VectorStore for EmbeddedStore {
     }
 
     fn drop_tenant(&self, tenant: Uuid) -> VectorFuture<'_, ()> {
-        Box::pin(self.inner.clone().drop_tenant(tenant))
+        Box::pin(self.inner.places.drop_tenant(tenant))
     }
 
     fn close(&self) -> VectorFuture<'_, ()> {
-        Box::pin(self.inner.clone().close())
+        Box::pin(async move {
+            self.inner.places.close().await;
+            Ok(())
+        })
     }
 }

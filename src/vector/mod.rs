@@ -12,6 +12,7 @@ pub mod conformance;
 mod edge;
 pub mod embedded;
 mod filter;
+mod places;
 mod shard;
 
 pub use filter::{EmptyAudience, Filter};

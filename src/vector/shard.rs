@@ -4,11 +4,13 @@
 //! its log is never read back at start. So all writes, flushes and optimisations of a shard go through one task
 //! ([`WriteLoop`]), which acknowledges a group of writes only after it flushed them: what was acknowledged survives a crash.
 //! A panic of the engine stays inside the blocking thread it happened on and becomes [`VectorError::Engine`]; the shard is
-//! then marked and reopened before its next use. Which shards are open is `embedded`'s business.
+//! then marked and reopened before its next use. Which shards are open is `places`' business.
+
+mod directory;
 
 use std::{
-    fs, io,
-    path::{Path, PathBuf},
+    io,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,21 +19,18 @@ use std::{
 };
 
 use qdrant_edge::{
-    CreateIndex, EdgeShard, FieldIndexOperations, PayloadFieldSchema, PointInsertOperations, PointOperations,
-    PointStructPersisted, PointVectorsPersisted, UpdateOperation, UpdateVectorsOp, VectorOperations,
-    WithPayloadInterface, WithVector,
+    EdgeShard, PointInsertOperations, PointOperations, PointStructPersisted, PointVectorsPersisted, UpdateOperation,
+    UpdateVectorsOp, VectorOperations, WithPayloadInterface, WithVector,
 };
-use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 use uuid::Uuid;
 
-use super::{EmbeddingSpec, VectorError, edge};
+pub(super) use self::directory::{Marker, exists};
+use super::{VectorError, edge};
 
-/// Written last when a shard is created and read first when it is opened.
-const MARKER: &str = "embedding.json";
 /// Writes that wait for the task before callers wait too.
 const QUEUE: usize = 32;
 /// Writes that share one flush.
@@ -42,16 +41,6 @@ const QUIET: Duration = Duration::from_millis(500);
 const OVERDUE: usize = 4;
 /// Log size that makes a shard be reopened, which is when old log files can go.
 const MAX_WAL_BYTES: u64 = 64 << 20;
-
-/// What a shard directory holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Marker {
-    /// Layout of the shard directory; another number is refused.
-    pub format: u32,
-    #[serde(flatten)]
-    pub spec: EmbeddingSpec,
-    pub bm25_avg_len: f64,
-}
 
 /// One write to a shard.
 pub(super) enum Write {
@@ -85,15 +74,7 @@ impl OpenShard {
     ///
     /// - `optimise_after`: points written since the last optimisation that make the next one due.
     pub fn open(directory: &Path, marker: &Marker, optimise_after: usize) -> Result<Self, VectorError> {
-        let engine = match read_marker(directory)? {
-            Some(found) => {
-                check_marker(&found, marker)?;
-                trim_log(directory).map_err(|error| unavailable(&error))?;
-                EdgeShard::load(directory, Some(edge::shard_config(&marker.spec))).map_err(engine_error)?
-            }
-            None => create(directory, marker)?,
-        };
-        let engine = Arc::new(engine);
+        let engine = Arc::new(directory::open(directory, marker)?);
         let (writes, queue) = mpsc::channel(QUEUE);
         let must_reopen = Arc::new(AtomicBool::new(false));
         let task = WriteLoop {
@@ -166,6 +147,9 @@ impl WriteLoop {
     }
 
     async fn next(&mut self) -> Next {
+        if self.queue.is_closed() && self.queue.is_empty() {
+            return Next::End;
+        }
         let received = if self.unoptimised < self.optimise_after {
             self.queue.recv().await
         } else if self.unoptimised >= self.optimise_after.saturating_mul(OVERDUE) {
@@ -206,7 +190,7 @@ impl WriteLoop {
         };
         self.flush_and_acknowledge(applied).await;
         match outcome {
-            Ok(Ok(())) if log_bytes(self.engine.path()) <= MAX_WAL_BYTES => {}
+            Ok(Ok(())) if directory::log_bytes(self.engine.path()) <= MAX_WAL_BYTES => {}
             Ok(Ok(())) => self.must_reopen.store(true, Ordering::Relaxed),
             Ok(Err(error)) => tracing::warn!(%error, "a vector shard could not be optimised"),
             Err(_) => {
@@ -274,93 +258,10 @@ fn only_present(
     Ok(vectors.into_iter().filter(|vector| present.contains(&vector.id)).collect())
 }
 
-/// Creates a shard from nothing. A directory without a marker is what a crash during creation left, and is cleared.
-fn create(directory: &Path, marker: &Marker) -> Result<EdgeShard, VectorError> {
-    let cleared = match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => fs::create_dir_all(directory),
-    };
-    cleared.map_err(|error| unavailable(&error))?;
-    let engine = EdgeShard::new(directory, edge::shard_config(&marker.spec)).map_err(engine_error)?;
-    for (field, schema) in edge::INDEXED {
-        let index =
-            CreateIndex { field_name: edge::path(field), field_schema: Some(PayloadFieldSchema::FieldType(schema)) };
-        let operation = UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(index));
-        engine.update(operation).map_err(engine_error)?;
-    }
-    engine.flush();
-    write_marker(directory, marker).map_err(|error| unavailable(&error))?;
-    Ok(engine)
-}
-
-fn write_marker(directory: &Path, marker: &Marker) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    serde_json::to_writer_pretty(&mut file, marker)?;
-    file.as_file().sync_all()?;
-    file.persist(directory.join(MARKER)).map(drop).map_err(|error| error.error)
-}
-
-/// The marker of the shard at `directory`; `None` when no shard was completed there.
-fn read_marker(directory: &Path) -> Result<Option<Marker>, VectorError> {
-    match fs::read(directory.join(MARKER)) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|_| VectorError::Invalid(format!("{MARKER} of the shard is not readable; rebuild the index"))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(unavailable(&error)),
-    }
-}
-
-/// Whether a completed shard is at `directory`.
-pub(super) fn exists(directory: &Path) -> bool {
-    directory.join(MARKER).exists()
-}
-
-fn check_marker(found: &Marker, wanted: &Marker) -> Result<(), VectorError> {
-    if found.spec != wanted.spec {
-        return Err(VectorError::EmbeddingMismatch {
-            found_model: found.spec.model_id.clone(),
-            found_dim: found.spec.dim,
-            wanted_model: wanted.spec.model_id.clone(),
-            wanted_dim: wanted.spec.dim,
-        });
-    }
-    if found != wanted {
-        return Err(VectorError::Invalid("the shard was built with other BM25 settings; rebuild the index".into()));
-    }
-    Ok(())
-}
-
 /// Points that the optimiser has not indexed yet, roughly.
 fn unindexed_points(engine: &EdgeShard) -> usize {
     let counted = engine.info();
     counted.points_count.saturating_sub(counted.indexed_vectors_count)
-}
-
-fn log_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    fs::read_dir(directory.join("wal"))?.map(|entry| Ok(entry?.path())).collect()
-}
-
-fn log_bytes(directory: &Path) -> u64 {
-    let files = log_files(directory).unwrap_or_default();
-    files.iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len()).sum()
-}
-
-/// Deletes closed log files but the newest, as the engine's server does after a flush and the embedded one never does.
-///
-/// The newest stays because the number of the next operation is counted from it; numbers must not go back, or the engine
-/// takes new writes for old ones and skips them.
-fn trim_log(directory: &Path) -> io::Result<()> {
-    let mut closed: Vec<(u64, PathBuf)> = log_files(directory)?
-        .into_iter()
-        .filter_map(|path| {
-            let start = path.file_name()?.to_str()?.strip_prefix("closed-")?.parse().ok()?;
-            Some((start, path))
-        })
-        .collect();
-    closed.sort();
-    closed.pop();
-    closed.iter().try_for_each(|(_, path)| fs::remove_file(path))
 }
 
 pub(super) fn engine_error(error: qdrant_edge::OperationError) -> VectorError {

@@ -88,7 +88,8 @@ async fn the_embedded_store_conforms_with_one_open_shard_and_eager_optimisation(
 async fn child_that_writes_until_killed() {
     let mut directory = String::new();
     std::io::stdin().read_line(&mut directory).unwrap();
-    let store = open(Path::new(directory.trim()));
+    let config = EmbeddedConfig { optimise_after: 60, ..config(Path::new(directory.trim())) };
+    let store = EmbeddedStore::open(config).unwrap();
     for batch in 0..10_000_u128 {
         store.upsert(tenant(1), (batch * 20..batch * 20 + 20).map(point).collect()).await.unwrap();
         if batch % 3 == 0 {
@@ -102,8 +103,8 @@ async fn child_that_writes_until_killed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_kill_9_and_the_shard_opens_again() {
     let directory = tempfile::tempdir().unwrap();
-    // Twice in the same directory: the second run writes over what the first one left.
-    for kill_after in [7_u128, 23] {
+    // In one directory: each run writes over what the one before it left.
+    for kill_after in [7_u128, 23, 50] {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "vector_store::child_that_writes_until_killed", "--ignored", "--nocapture"])
             .stdin(Stdio::piped())
@@ -195,6 +196,36 @@ async fn a_shard_of_another_model_is_refused_when_opened() {
     );
     let store = EmbeddedStore::open(EmbeddedConfig { bm25_avg_len: 7.0, ..config(directory.path()) }).unwrap();
     assert!(matches!(store.count(tenant(1)).await, Err(VectorError::Invalid(_))));
+}
+
+/// The engine counts operations from its log and skips writes whose number it has seen: the log may be cut, not restarted.
+#[tokio::test(flavor = "multi_thread")]
+async fn old_log_files_go_when_a_shard_is_opened_and_later_writes_still_count() {
+    let directory = tempfile::tempdir().unwrap();
+    let long = |n: u128, text: &str| {
+        let mut point = Point { text_for_bm25: text.into(), ..point(n) };
+        point.payload.audience.push("x".repeat(20_000));
+        point
+    };
+    let closed_logs = || {
+        let entries = walkdir::WalkDir::new(directory.path()).into_iter().filter_map(Result::ok);
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("closed-")).count()
+    };
+    let store = open(directory.path());
+    for text in ["one", "two", "three", "first", "second", "third"] {
+        store.upsert(tenant(1), (0..400).map(|n| long(n, text)).collect()).await.unwrap();
+    }
+    store.close().await.unwrap();
+    assert!(closed_logs() > 3, "the log is long enough for this test");
+    for round in ["fourth", "fifth"] {
+        let store = open(directory.path());
+        store.upsert(tenant(1), vec![long(7, round)]).await.unwrap();
+        assert_eq!(found(&store, tenant(1), round).await, [7]);
+        store.delete(tenant(1), vec![Uuid::from_u128(8)]).await.unwrap();
+        assert_eq!(store.count(tenant(1)).await.unwrap().points, 399);
+        store.close().await.unwrap();
+        assert!(closed_logs() <= 2, "{round}: the newest of before, and one that was filled since");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

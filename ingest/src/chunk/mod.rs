@@ -63,28 +63,11 @@ pub fn chunk_document(document: &Document, max_tokens: usize) -> Vec<Chunk> {
 /// long by itself. Same promises as `chunk_document`; the heading path is the card's title.
 pub fn chunk_card(card: &Card, max_tokens: usize) -> Vec<Chunk> {
     let text = card.text.as_str();
-    let mut runs: Vec<(Range<usize>, usize)> = Vec::new();
-    for line in lines(text) {
-        let size = count_tokens(&text[line.clone()]);
-        if size > max_tokens {
-            let pieces = split_by_windows(&text[line.clone()], &[], Markup::Plain, max_tokens);
-            runs.extend(
-                pieces.into_iter().map(|(piece, tokens)| (line.start + piece.start..line.start + piece.end, tokens)),
-            );
-            continue;
-        }
-        if let Some((run, run_size)) = runs.last_mut()
-            && *run_size + size <= max_tokens
-        {
-            let joined = run.start..line.end;
-            let joined_size = count_tokens(&text[joined.clone()]);
-            if joined_size <= max_tokens {
-                (*run, *run_size) = (joined, joined_size);
-                continue;
-            }
-        }
-        runs.push((line, size));
-    }
+    let whole = count_if_small(text, max_tokens).filter(|tokens| *tokens <= max_tokens);
+    let runs = match whole {
+        Some(tokens) if !text.trim().is_empty() => vec![(0..text.len(), tokens)],
+        Some(_) | None => runs_of_lines(text, max_tokens),
+    };
     let chunk = |(ordinal, (span, tokens)): (u32, (Range<usize>, usize))| Chunk {
         ordinal,
         span,
@@ -92,6 +75,42 @@ pub fn chunk_card(card: &Card, max_tokens: usize) -> Vec<Chunk> {
         tokens: tokens as u32,
     };
     (0..).zip(runs).map(chunk).collect()
+}
+
+/// The exact count of a text that could fit at all; `None` for one that is far too long to.
+fn count_if_small(text: &str, max_tokens: usize) -> Option<usize> {
+    // Ordinary text has some four bytes to a token; sixteen are left for repetitive ones.
+    (text.len() <= max_tokens.saturating_mul(16)).then(|| count_tokens(text))
+}
+
+/// As many lines to a run as fit, with the runs' exact counts.
+fn runs_of_lines(text: &str, max_tokens: usize) -> Vec<(Range<usize>, usize)> {
+    let lines: Vec<(Range<usize>, usize)> = lines(text).map(|line| (line.clone(), count_tokens(&text[line]))).collect();
+    let mut runs = Vec::new();
+    let mut rest = lines.as_slice();
+    while let Some((first, first_tokens)) = rest.first() {
+        if *first_tokens > max_tokens {
+            let pieces = split_by_windows(&text[first.clone()], &[], Markup::Plain, max_tokens);
+            runs.extend(pieces.into_iter().map(|(p, tokens)| (first.start + p.start..first.start + p.end, tokens)));
+            rest = &rest[1..];
+            continue;
+        }
+        // A line end is at most a token more; the sum is checked exactly once the run is chosen.
+        let mut sum = 0;
+        let fitting = rest.iter().take_while(|(_, tokens)| {
+            sum += tokens + 1;
+            sum <= max_tokens + 1
+        });
+        let mut taken = fitting.count().max(1);
+        let mut tokens = count_tokens(&text[first.start..rest[taken - 1].0.end]);
+        while tokens > max_tokens && taken > 1 {
+            taken -= 1;
+            tokens = count_tokens(&text[first.start..rest[taken - 1].0.end]);
+        }
+        runs.push((first.start..rest[taken - 1].0.end, tokens));
+        rest = &rest[taken..];
+    }
+    runs
 }
 
 /// Lines of a text that hold something, without their line ends.

@@ -10,13 +10,21 @@ const FLAT: &[&str] = &[
 /// Elements whose content is text up to their end tag.
 const RAW: &[&str] = &["script", "style", "textarea", "title", "xmp", "noembed", "noframes"];
 
+/// Elements a parser opens again in each later block while they are not closed.
+const FORMATTING: &[&str] =
+    &["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"];
+
+/// Elements that reopening may add in all: a few bytes of unclosed formatting must not become gigabytes of tree.
+const REOPENED: usize = 1_000_000;
+
 const ATTRIBUTES: usize = 1_000;
 
-/// Refuses pages nested deeper than `depth` or with an element of more than 1,000 attributes. Reads each byte once,
+/// Refuses pages nested deeper than `depth`, whose unclosed formatting would multiply, or with an element of more than 1,000 attributes. Reads each byte once,
 /// and looks at no more than `depth` open elements per end tag.
 pub(super) fn measure(html: &str, depth: usize) -> Result<(), String> {
     let bytes = html.as_bytes();
     let mut open: Vec<String> = Vec::new();
+    let mut unclosed = Unclosed::default();
     let mut at = 0;
     while let Some(next) = find(bytes, at, b'<') {
         at = next + 1;
@@ -33,7 +41,11 @@ pub(super) fn measure(html: &str, depth: usize) -> Result<(), String> {
         }
         let name = html[at..name_end].to_ascii_lowercase();
         let (end, attributes) = tag_end(bytes, name_end);
+        let tag = html.get(at..end).unwrap_or_default();
         at = end;
+        if unclosed.after(&name, tag, closing) > REOPENED {
+            return Err("leaves too many formatting elements unclosed".into());
+        }
         if attributes > ATTRIBUTES {
             return Err(format!("has an element with more than {ATTRIBUTES} attributes"));
         }
@@ -56,6 +68,30 @@ pub(super) fn measure(html: &str, depth: usize) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Formatting elements that are open, and what reopening them has cost so far.
+#[derive(Default)]
+struct Unclosed<'h> {
+    /// Name and whole tag; a parser keeps at most three that are alike.
+    tags: Vec<(String, &'h str)>,
+    reopened: usize,
+}
+
+impl<'h> Unclosed<'h> {
+    /// Counts one more tag; returns how many elements may have been reopened up to it.
+    fn after(&mut self, name: &str, tag: &'h str, closing: bool) -> usize {
+        self.reopened += self.tags.len();
+        if FORMATTING.contains(&name) {
+            let alike = self.tags.iter().filter(|(_, other)| *other == tag).count();
+            if !closing && alike < 3 {
+                self.tags.push((name.to_owned(), tag));
+            } else if closing && let Some(last) = self.tags.iter().rposition(|(other, _)| other == name) {
+                self.tags.remove(last);
+            }
+        }
+        self.reopened
+    }
 }
 
 fn find(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {

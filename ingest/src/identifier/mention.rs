@@ -37,7 +37,7 @@ const KEYWORDS: &[Keyword] = &[
         strength: Strength::Noun,
     },
     Keyword {
-        words: &["ORDER", "ORDERS", "SALES ORDER", "SALES ORDERS", "SO", "ORD"],
+        words: &["ORDER", "ORDERS", "SALES ORDER", "SALES ORDERS", "PURCHASE", "PURCHASES", "SO", "ORD"],
         scheme: S::Order,
         strength: Strength::AlsoVerb,
     },
@@ -119,7 +119,8 @@ const UNITS: &[&str] = &[
 /// Endings that make a number with letters a measure: `30D`, `5KG`, `2ND`, `16GB`, `10AM`.
 const MEASURES: &[&str] = &[
     "ST", "ND", "RD", "TH", "D", "H", "X", "KG", "G", "MG", "LB", "LBS", "KM", "CM", "MM", "M", "ML", "L", "GB", "MB",
-    "TB", "V", "W", "AM", "PM", "K", "MIN", "HRS", "S", "PCS", "EUR", "USD", "GBP", "IN", "FT", "MAH", "OZ",
+    "TB", "V", "W", "AM", "PM", "K", "MIN", "HRS", "S", "PCS", "EUR", "USD", "GBP", "IN", "FT", "MAH", "OZ", "INCH",
+    "MP", "P", "HZ", "GHZ", "PACK", "PIECE", "FOLD", "WAY", "STAR", "COUNT",
 ];
 
 /// Words ending in S that may follow an order number without making it a quantity.
@@ -368,7 +369,9 @@ impl Words<'_> {
             return true;
         }
         let digits_end = word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len());
-        if digits_end > 0 && MEASURES.contains(&&word[digits_end..]) {
+        let after_number = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let measure = after_number.strip_prefix('-').unwrap_or(after_number);
+        if digits_end > 0 && (MEASURES.contains(&measure) || UNITS.contains(&measure)) {
             return true;
         }
         let decimal = word.contains('.') && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');

@@ -115,6 +115,9 @@ pub(super) struct RecordRule {
     pub only: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     pub on_bad_row: Option<OnBadRow>,
+    /// Columns or keys that are dropped instead of being kept as extra.
+    #[serde(default)]
+    pub ignore: Vec<String>,
     pub fields: BTreeMap<Spanned<String>, FieldRule>,
     #[serde(default)]
     pub lines: Option<LinesRule>,

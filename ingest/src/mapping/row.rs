@@ -58,11 +58,14 @@ impl<'a> RowMapper<'a> {
             Part::Text(_) => None,
         });
         let line_rows = rule.lines.as_ref().and_then(|lines| lines.rows.as_ref());
-        let used = used_keys(field_paths(&rule.fields).chain(id_paths).chain(&rule.source_time).chain(line_rows));
+        let mut used = used_keys(field_paths(&rule.fields).chain(id_paths).chain(&rule.source_time).chain(line_rows));
         let mut used_in_lines = HashSet::new();
+        let ignored = rule.ignore.iter().map(String::as_str);
+        used.extend(ignored.clone());
         if let Some(lines) = &rule.lines {
             used_in_lines = used_keys(field_paths(&lines.fields));
             used_in_lines.extend(lines.parent.as_deref());
+            used_in_lines.extend(ignored);
         }
         Self { rule, notation, currency, lookups, used, used_in_lines }
     }

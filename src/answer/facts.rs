@@ -1,0 +1,223 @@
+//! Record facts: which fields a question asks for, and claims that state them from the card, span by span. No model involved.
+
+use std::ops::Range;
+
+use ingest::schema::{FieldSpec, contains_phrase};
+use ingest::{KindSchema, RecordKind, schema};
+
+use super::evidence::{Cite, Claimed, Evidence};
+use crate::record::Found;
+
+/// Most lines of a record that an answer lists.
+const LINES_MAX: usize = 50;
+
+/// Fields that say what a record is about, when nothing particular is asked.
+const SUMMARY: &[&str] = &[
+    "name",
+    "status",
+    "hold_kind",
+    "hold_since",
+    "hold_reason",
+    "customer_id",
+    "supplier_id",
+    "ordered_at",
+    "order_date",
+    "promised_date",
+    "expected_date",
+    "shipped_at",
+    "delivered_at",
+    "total",
+    "amount",
+    "balance_due",
+    "payment_status",
+    "carrier",
+    "last_event",
+    "reason",
+    "subject",
+    "on_hand",
+    "available",
+    "due_date",
+];
+
+/// What a question asks of one record.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// Field names in order of the card; the record's lines are asked for as a whole by `lines`.
+    pub fields: Vec<&'static FieldSpec>,
+    pub lines: bool,
+    /// Phrases of the question that name a field the record does not have, with that field's label.
+    pub missing: Vec<(String, &'static str)>,
+    /// Bytes of `words` that were understood as field names.
+    pub understood: Vec<Range<usize>>,
+}
+
+struct Match {
+    at: Range<usize>,
+    spec: &'static FieldSpec,
+    of_line: bool,
+}
+
+/// Matches the question's words (lower case, single spaces, identifiers blanked) against the schema of the record's kind.
+///
+/// A phrase inside a longer matched one does not count ("status" in "payment status"). A phrase that names several fields is satisfied by
+/// any of them that the record has.
+pub fn asked(found: &Found, words: &str) -> Asked {
+    let schema = schema(found.record.kind);
+    let mut matches = matches(schema, words);
+    let all: Vec<Range<usize>> = matches.iter().map(|one| one.at.clone()).collect();
+    matches.retain(|one| {
+        !all.iter().any(|other| other.len() > one.at.len() && other.start <= one.at.start && one.at.end <= other.end)
+    });
+    let has = |one: &Match| match one.of_line {
+        true => found.record.lines.iter().any(|line| line.contains_key(one.spec.name)),
+        false => found.record.fields.contains_key(one.spec.name),
+    };
+    let mut asked = Asked { lines: lines_asked(schema, words), ..Asked::default() };
+    for one in &matches {
+        asked.understood.push(one.at.clone());
+        if has(one) {
+            if !asked.fields.iter().any(|spec| spec.name == one.spec.name) && !(one.of_line && asked.lines) {
+                asked.fields.push(one.spec);
+            }
+        } else if !matches.iter().any(|other| other.at == one.at && has(other)) {
+            let phrase = words[one.at.clone()].to_owned();
+            if !asked.missing.iter().any(|(known, _)| *known == phrase) {
+                asked.missing.push((phrase, one.spec.label));
+            }
+        }
+    }
+    let position =
+        |spec: &FieldSpec| schema.fields.iter().position(|other| other.name == spec.name).unwrap_or(usize::MAX);
+    asked.fields.sort_by_key(|spec| position(spec));
+    asked
+}
+
+fn matches(schema: &'static KindSchema, words: &str) -> Vec<Match> {
+    let mut found = Vec::new();
+    for (specs, of_line) in [(schema.fields, false), (schema.lines, true)] {
+        for spec in specs {
+            let label = spec.label.to_lowercase();
+            let name = spec.name.replace('_', " ");
+            let own = [label.as_str(), name.as_str()];
+            for phrase in own.into_iter().chain(spec.synonyms.iter().copied()) {
+                if schema.synonyms.contains(&phrase) || !contains_phrase(words, phrase) {
+                    continue;
+                }
+                found.extend(
+                    words
+                        .match_indices(phrase)
+                        .filter(|(at, _)| whole(words, *at, phrase.len()))
+                        .map(|(at, _)| Match { at: at..at + phrase.len(), spec, of_line }),
+                );
+            }
+        }
+    }
+    found
+}
+
+fn whole(words: &str, at: usize, len: usize) -> bool {
+    let before = words[..at].chars().next_back();
+    let after = words[at + len..].chars().next();
+    !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+}
+
+fn lines_asked(schema: &KindSchema, words: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "items",
+        "item",
+        "lines",
+        "products",
+        "contents",
+        "articles",
+        "what was ordered",
+        "what is in",
+        "what did",
+        "contain",
+        "contains",
+        "positions",
+    ];
+    !schema.lines.is_empty() && WORDS.iter().any(|phrase| contains_phrase(words, phrase))
+}
+
+/// Claims for the asked fields of a record, each citing the field's place on its card. `card` is its index in the evidence.
+pub fn claims(evidence: &[Evidence], cards: &[usize], asked: &Asked) -> Vec<Claimed> {
+    let mut claims = Vec::new();
+    for &card in cards {
+        let title = &evidence[card].title;
+        for spec in &asked.fields {
+            for span in evidence[card].spans.iter().filter(|span| leaf(&span.path) == spec.name) {
+                let of_line = span.path.starts_with("lines.");
+                let value = &evidence[card].text[span.value_start..span.value_end];
+                let position = line_number(&span.path).map_or_else(String::new, |n| format!(", line {}", n + 1));
+                let text = format!("{title}{position}: {}: {value}", spec.label);
+                let cited = if of_line { span.value_start..span.value_end } else { span.start..span.end };
+                claims.push(Claimed {
+                    text,
+                    cites: vec![Cite { evidence: card, span: cited, field: Some(span.path.clone()) }],
+                });
+            }
+        }
+        if asked.lines {
+            claims.extend(line_claims(&evidence[card], card));
+        }
+    }
+    claims
+}
+
+/// One claim a line, citing the whole line.
+fn line_claims(evidence: &Evidence, card: usize) -> Vec<Claimed> {
+    let mut lines: Vec<(usize, Range<usize>)> = Vec::new();
+    for span in &evidence.spans {
+        let Some(number) = line_number(&span.path) else { continue };
+        match lines.last_mut() {
+            Some((last, range)) if *last == number => range.end = range.end.max(span.end),
+            _ => lines.push((number, span.start..span.end)),
+        }
+    }
+    lines
+        .into_iter()
+        .take(LINES_MAX)
+        .map(|(number, span)| Claimed {
+            text: format!("{}, line {}: {}", evidence.title, number + 1, &evidence.text[span.clone()]),
+            cites: vec![Cite { evidence: card, span, field: Some(format!("lines.{number}")) }],
+        })
+        .collect()
+}
+
+/// The fields that sum a record up, when the question names it and nothing else.
+pub fn summary(evidence: &[Evidence], cards: &[usize]) -> Vec<Claimed> {
+    let mut claims = Vec::new();
+    for &card in cards {
+        for name in SUMMARY {
+            if let Some(span) = evidence[card].spans.iter().find(|span| span.path == *name) {
+                let quote = &evidence[card].text[span.start..span.end];
+                let text = format!("{}: {quote}", evidence[card].title);
+                claims.push(Claimed {
+                    text,
+                    cites: vec![Cite { evidence: card, span: span.start..span.end, field: Some(span.path.clone()) }],
+                });
+            }
+        }
+    }
+    claims.truncate(10);
+    claims
+}
+
+/// The name of a record (its title field), as a claim.
+pub fn named(evidence: &[Evidence], card: usize, kind: RecordKind) -> Option<Claimed> {
+    let field = schema(kind).title_field;
+    let span = evidence[card].spans.iter().find(|span| span.path == field)?;
+    let text = format!("{}: {}", evidence[card].title, &evidence[card].text[span.start..span.end]);
+    Some(Claimed {
+        text,
+        cites: vec![Cite { evidence: card, span: span.start..span.end, field: Some(span.path.clone()) }],
+    })
+}
+
+fn leaf(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
+fn line_number(path: &str) -> Option<usize> {
+    path.strip_prefix("lines.")?.split('.').next()?.parse().ok()
+}

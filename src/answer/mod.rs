@@ -1,0 +1,370 @@
+//! Answers: claims with citations, or an honest abstention. After `retrieve`; faces only shape what comes from here.
+//!
+//! Code decides, the model words. What a question names is looked up (`facts`), what it asks is searched and quoted (`prose`), and whether
+//! that suffices is decided before any model runs. A configured model may then word the claims (`model`); with none, or when it fails or
+//! nothing of it survives the checks, the extractive rung answers. Every answer names its rung.
+
+pub mod check;
+mod evidence;
+mod facts;
+mod model;
+mod prose;
+mod render;
+mod sentences;
+mod words;
+
+pub use evidence::{Cite, Claimed, Evidence, RecordRef};
+pub use render::{Answer, Checks, Citation, Claim, Understood};
+
+use std::ops::Range;
+
+use ingest::schema;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::Principal;
+use crate::config::Config;
+use crate::document;
+use crate::ids::SourceId;
+use crate::index::Index;
+use crate::llm::OptionalChatModel;
+use crate::record::{self, Found};
+use crate::retrieve::{self, Identified, Mode, Query, RetrieveError, when};
+use crate::store::Store;
+
+use self::prose::Candidate;
+
+/// Longest question, bytes.
+pub const QUESTION_MAX: usize = 8_000;
+/// Kinds of prose.
+pub const PROSE_KINDS: [&str; 4] = ["policy", "runbook", "page", "note"];
+/// Records whose facts one answer states.
+const RECORDS_MAX: usize = 3;
+/// Passages that compete for an extractive answer.
+const PASSAGES: usize = 24;
+
+/// Which rung of the ladder answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Rung {
+    /// Worded by the configured model, each claim checked.
+    Model,
+    /// Quoted verbatim from records and documents.
+    Extractive,
+}
+
+/// A question with its conditions.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    pub text: String,
+    /// Policies as of this day.
+    pub as_of: Option<Date>,
+    pub kinds: Option<Vec<String>>,
+    pub sources: Option<Vec<SourceId>>,
+}
+
+/// What answering needs.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub store: &'a Store,
+    pub index: &'a Index,
+    pub llm: &'a OptionalChatModel,
+    pub config: &'a Config,
+}
+
+/// Everything that was found for a question, before it is worded.
+struct Dossier {
+    evidence: Vec<Evidence>,
+    claims: Vec<Claimed>,
+    not_found: Vec<String>,
+    understood: Understood,
+    mode: Mode,
+    passages: usize,
+    sufficient: bool,
+}
+
+/// Answers `question` for `caller`, or abstains.
+pub async fn answer(
+    context: Context<'_>,
+    caller: &Principal,
+    question: &Question,
+    now: Timestamp,
+) -> Result<Answer, RetrieveError> {
+    let mut dossier = investigate(context, caller, question, now).await?;
+    let mut checks = Checks::default();
+    dossier.claims.retain(|claim| keeps(claim, &dossier.evidence, &mut checks));
+    let mut rung = Rung::Extractive;
+    let mut model_id = None;
+    if let (Some(model), true) = (context.llm, dossier.sufficient && !dossier.claims.is_empty()) {
+        let day = dossier.understood.policies_on.clone();
+        let llm = &context.config.llm;
+        let tokens = llm.context_tokens.get() as usize;
+        match model::word(model.as_ref(), &question.text, &day, &dossier.evidence, tokens, llm.answer_tokens.get())
+            .await
+        {
+            Ok(worded) => {
+                checks.refused.extend(worded.refused);
+                checks.prompt_tokens = worded.usage.prompt_tokens;
+                checks.completion_tokens = worded.usage.completion_tokens;
+                if worded.claims.is_empty() {
+                    checks.fell_back_because = Some("no claim of the model passed the checks".into());
+                } else {
+                    rung = Rung::Model;
+                    model_id = Some(model.model_id().to_owned());
+                    dossier.claims = worded.claims;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the model failed; the extractive rung answers");
+                checks.fell_back_because = Some(error.to_string());
+            }
+        }
+    }
+    let answer = render::answer(dossier.into_findings(), rung, model_id, checks);
+    let label = if answer.abstained { "abstained" } else { answer.rung_label() };
+    metrics::counter!("countersign_answers_total", "outcome" => label).increment(1);
+    Ok(answer)
+}
+
+/// The check every claim passes, on either rung: its citations are spans of evidence that was given, and hold what it says.
+fn keeps(claim: &Claimed, evidence: &[Evidence], checks: &mut Checks) -> bool {
+    let cited: Option<Vec<String>> = claim
+        .cites
+        .iter()
+        .map(|cite| {
+            let evidence = evidence.get(cite.evidence)?;
+            Some(format!("{}\n{}", evidence.title, evidence.text.get(cite.span.clone())?))
+        })
+        .collect();
+    let verdict = cited.ok_or(check::Refused::UnknownEvidence).and_then(|cited| verbatim(claim, &cited));
+    checks.checked += 1;
+    verdict.map_err(|reason| checks.refused.push(reason)).is_ok()
+}
+
+/// An extractive claim is a quote with the record's title and field label before it: its values must occur, its words do by construction.
+fn verbatim(claim: &Claimed, cited: &[String]) -> Result<(), check::Refused> {
+    if cited.is_empty() {
+        return Err(check::Refused::UnknownEvidence);
+    }
+    let quotes: Vec<String> = cited.iter().map(|text| sentences::shown(text)).collect();
+    let body = claim.text.rsplit(": ").next().unwrap_or(&claim.text);
+    if quotes.iter().any(|quote| quote.contains(&sentences::shown(body))) {
+        Ok(())
+    } else {
+        Err(check::Refused::UnsupportedText)
+    }
+}
+
+async fn investigate(
+    context: Context<'_>,
+    caller: &Principal,
+    question: &Question,
+    now: Timestamp,
+) -> Result<Dossier, RetrieveError> {
+    let identified = retrieve::identify::identify(context.store, caller, &question.text).await?;
+    let named: Vec<&Found> = identified.iter().filter_map(|one| one.records.first()).collect();
+    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let (day, because) = when::policy_day(question.as_of, &question.text, &named, today);
+    let mut dossier = Dossier {
+        evidence: Vec::new(),
+        claims: Vec::new(),
+        not_found: Vec::new(),
+        understood: Understood::new(&identified, day, because),
+        mode: Mode::Keyword,
+        passages: 0,
+        sufficient: false,
+    };
+    let blanked = blank(&question.text, &identified);
+    let words = ingest::text::for_matching(&blanked);
+    let rest = record_facts(context, caller, &identified, &words, &mut dossier).await?;
+    prose_facts(context, caller, question, &identified, &rest, day, &mut dossier).await?;
+    if dossier.claims.is_empty() {
+        summaries(&identified, &mut dossier);
+    }
+    dossier.sufficient = !dossier.claims.is_empty();
+    Ok(dossier)
+}
+
+/// The question without the identifiers in it.
+fn blank(question: &str, identified: &[Identified]) -> String {
+    let mut text = question.to_owned();
+    for one in identified.iter().rev() {
+        text.replace_range(one.range.clone(), " ");
+    }
+    text
+}
+
+/// States what the question asks of the records it names. Returns the words that were not understood as fields.
+async fn record_facts(
+    context: Context<'_>,
+    caller: &Principal,
+    identified: &[Identified],
+    words: &str,
+    dossier: &mut Dossier,
+) -> Result<String, RetrieveError> {
+    let mut understood: Vec<Range<usize>> = Vec::new();
+    let mut tx = context.store.begin_read(caller.tenant).await?;
+    for one in identified.iter().take(RECORDS_MAX) {
+        if one.records.is_empty() {
+            dossier.not_found.push(format!("Nothing is stored under {}", one.shown));
+            continue;
+        }
+        // Of several records with that identifier, the ones that can answer; none of them can: the best reading.
+        let mut asked: Vec<(&Found, facts::Asked)> =
+            one.records.iter().take(4).map(|found| (found, facts::asked(found, words))).collect();
+        let best = asked.iter().map(|(_, asked)| asked.fields.len() + usize::from(asked.lines)).max().unwrap_or(0);
+        asked.retain(|(_, asked)| best == 0 || asked.fields.len() + usize::from(asked.lines) == best);
+        let same_kind = asked.first().map(|(found, _)| found.record.kind);
+        asked.retain(|(found, _)| Some(found.record.kind) == same_kind);
+        if best == 0 {
+            asked.truncate(1);
+        }
+        for (found, asked) in asked {
+            understood.extend(asked.understood.iter().cloned());
+            let cards = add_cards(&mut tx, caller, found, dossier).await?;
+            dossier.claims.extend(facts::claims(&dossier.evidence, &cards, &asked));
+            linked_names(&mut tx, caller, found, &asked, dossier).await?;
+            missing_facts(&mut tx, caller, found, &asked, words, dossier).await?;
+        }
+    }
+    Ok(without(words, &understood))
+}
+
+async fn add_cards(
+    tx: &mut crate::store::TenantTx,
+    caller: &Principal,
+    found: &Found,
+    dossier: &mut Dossier,
+) -> sqlx::Result<Vec<usize>> {
+    let cards = document::cards_of(tx, found.id, &caller.audiences()).await?;
+    let first = dossier.evidence.len();
+    dossier.evidence.extend(cards.into_iter().map(|card| Evidence::of_card(found, card)));
+    Ok((first..dossier.evidence.len()).collect())
+}
+
+/// "Which supplier is it with": the field holds an id; the name stands on the other record.
+async fn linked_names(
+    tx: &mut crate::store::TenantTx,
+    caller: &Principal,
+    found: &Found,
+    asked: &facts::Asked,
+    dossier: &mut Dossier,
+) -> sqlx::Result<()> {
+    for spec in &asked.fields {
+        let (Some(kind), Some(id)) = (spec.link, found.record.fields.get(spec.name).and_then(ingest::Value::as_text))
+        else {
+            continue;
+        };
+        let others = record::find(tx, kind.as_str(), id, &caller.audiences()).await?;
+        let Some(other) = others.first() else { continue };
+        for card in add_cards(tx, caller, other, dossier).await? {
+            dossier.claims.extend(facts::named(&dossier.evidence, card, kind));
+        }
+    }
+    Ok(())
+}
+
+/// A field that was asked for and is not on the record may stand on a record that refers to it (a shipment of the order); else the answer
+/// says that it is missing.
+async fn missing_facts(
+    tx: &mut crate::store::TenantTx,
+    caller: &Principal,
+    found: &Found,
+    asked: &facts::Asked,
+    words: &str,
+    dossier: &mut Dossier,
+) -> sqlx::Result<()> {
+    if asked.missing.is_empty() {
+        return Ok(());
+    }
+    let kind = found.record.kind.as_str();
+    let linked = record::linked(tx, kind, &found.record.external_id, &caller.audiences(), 10).await?;
+    let mut answered = false;
+    for other in &linked {
+        let also = facts::asked(other, words);
+        let fields: Vec<_> = also
+            .fields
+            .iter()
+            .copied()
+            .filter(|spec| asked.missing.iter().any(|(phrase, _)| names(spec, phrase)))
+            .collect();
+        if fields.is_empty() {
+            continue;
+        }
+        let only = facts::Asked { fields, ..facts::Asked::default() };
+        let cards = add_cards(tx, caller, other, dossier).await?;
+        dossier.claims.extend(facts::claims(&dossier.evidence, &cards, &only));
+        answered = true;
+    }
+    if !answered {
+        for (_, label) in &asked.missing {
+            dossier.not_found.push(format!("{} has no “{label}” on record", schema(found.record.kind).label));
+        }
+    }
+    Ok(())
+}
+
+fn names(spec: &ingest::FieldSpec, phrase: &str) -> bool {
+    spec.label.to_lowercase() == phrase || spec.name.replace('_', " ") == phrase || spec.synonyms.contains(&phrase)
+}
+
+/// Searches and quotes prose for what the records did not answer.
+async fn prose_facts(
+    context: Context<'_>,
+    caller: &Principal,
+    question: &Question,
+    identified: &[Identified],
+    rest: &str,
+    day: Date,
+    dossier: &mut Dossier,
+) -> Result<(), RetrieveError> {
+    let has_facts = !dossier.claims.is_empty();
+    let named = identified.iter().any(|one| !one.records.is_empty());
+    // Facts were asked and found, and nothing else was said.
+    if has_facts && words::stems(rest).len() < 2 {
+        return Ok(());
+    }
+    let kinds = question.kinds.clone().unwrap_or_else(|| PROSE_KINDS.map(str::to_owned).to_vec());
+    let query = Query {
+        text: if named { rest.to_owned() } else { question.text.clone() },
+        kinds: Some(kinds),
+        sources: question.sources.clone(),
+        on: Some(day),
+        limit: PASSAGES,
+    };
+    let found = retrieve::search(context.store, context.index, &context.config.retrieve, caller, &query).await?;
+    dossier.mode = found.mode;
+    dossier.passages = found.hits.len();
+    let first = dossier.evidence.len();
+    dossier.evidence.extend(found.hits.iter().map(|hit| Evidence::of_passage(&hit.passage)));
+    let candidates: Vec<Candidate> = found
+        .hits
+        .iter()
+        .zip(first..)
+        .map(|(hit, evidence)| Candidate { evidence, score: hit.score, cosine: hit.dense.map(|dense| dense.score) })
+        .collect();
+    let asked = if named { rest } else { &question.text };
+    let prose = prose::answer(asked, &dossier.evidence, &candidates);
+    dossier.understood.coverage = prose.coverage;
+    if prose.sufficient {
+        dossier.claims.extend(prose.claims);
+    }
+    Ok(())
+}
+
+/// The question names records and nothing else of it was understood: say what they are.
+fn summaries(identified: &[Identified], dossier: &mut Dossier) {
+    if identified.iter().all(|one| one.records.is_empty()) {
+        return;
+    }
+    let cards: Vec<usize> =
+        (0..dossier.evidence.len()).filter(|card| !dossier.evidence[*card].spans.is_empty()).collect();
+    dossier.claims = facts::summary(&dossier.evidence, &cards);
+}
+
+/// `words` without the given byte ranges.
+fn without(words: &str, ranges: &[Range<usize>]) -> String {
+    words.char_indices().map(|(at, c)| if ranges.iter().any(|range| range.contains(&at)) { ' ' } else { c }).collect()
+}

@@ -1,0 +1,253 @@
+//! The answer object: one shape feeds every transport.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::check::Refused;
+use super::evidence::{Claimed, Evidence, RecordRef};
+use super::{Dossier, Rung, model};
+use crate::ids::AnswerId;
+use crate::retrieve::{Identified, Mode, when::Because};
+
+/// An answer, or an abstention that says what was searched.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Answer {
+    pub answer_id: String,
+    pub rung: Rung,
+    /// True: the evidence does not answer the question; there are no claims.
+    pub abstained: bool,
+    /// The claims as one text with `[n]` after each, n as in `citations`.
+    pub text: String,
+    pub claims: Vec<Claim>,
+    /// Only what a claim rests on.
+    pub citations: Vec<Citation>,
+    /// What was asked for and is not on record.
+    pub not_found: Vec<String>,
+    pub understood: Understood,
+    pub retrieval: Mode,
+    pub searched: Searched,
+    /// How fresh each cited source is.
+    pub as_of: Vec<SourceAsOf>,
+    /// Version of the prompt (model rung only).
+    pub prompt_version: Option<String>,
+    pub model: Option<String>,
+    pub checks: Checks,
+}
+
+/// One checkable sentence and the numbers of its citations.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Claim {
+    pub text: String,
+    pub citations: Vec<usize>,
+}
+
+/// A span of one version of one document: `quote` stands there byte for byte.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Citation {
+    /// From 1.
+    pub n: usize,
+    pub document_id: String,
+    pub version: i64,
+    pub start: usize,
+    pub end: usize,
+    pub quote: String,
+    pub title: String,
+    pub kind: String,
+    pub source: String,
+    pub external_id: String,
+    pub policy_id: Option<String>,
+    pub effective_from: Option<String>,
+    pub effective_to: Option<String>,
+    pub heading_path: Vec<String>,
+    /// Where to read it: the exact text of that version.
+    pub href: String,
+    pub record: Option<RecordRef>,
+}
+
+/// How the question was read.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Understood {
+    /// Identifiers as written, with the records they name.
+    pub identifiers: Vec<NamedRecords>,
+    /// Policies in force on this day were used.
+    pub policies_on: String,
+    pub because: Because,
+    /// Share of the question's weighted words that the best passage holds, 0 to 1.
+    pub coverage: f64,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct NamedRecords {
+    pub shown: String,
+    /// As `order/SO-1042`.
+    pub records: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Searched {
+    /// Passages that competed.
+    pub passages: usize,
+    /// Sources they came from.
+    pub sources: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct SourceAsOf {
+    pub source: String,
+    /// End of its last complete sync, microseconds UTC; absent: it is pushed to, not synced.
+    pub synced_at_us: Option<i64>,
+}
+
+/// What the checks did.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+pub struct Checks {
+    /// Claims checked before any model ran.
+    pub checked: usize,
+    /// Why claims were taken out.
+    pub refused: Vec<Refused>,
+    /// Set when a configured model did not answer.
+    pub fell_back_because: Option<String>,
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+}
+
+impl Understood {
+    pub(super) fn new(identified: &[Identified], day: Date, because: Because) -> Self {
+        let identifiers = identified
+            .iter()
+            .map(|one| NamedRecords {
+                shown: one.shown.clone(),
+                records: one
+                    .records
+                    .iter()
+                    .map(|found| format!("{}/{}", found.record.kind.as_str(), found.record.external_id))
+                    .collect(),
+            })
+            .collect();
+        Self { identifiers, policies_on: day.to_string(), because, coverage: 0.0 }
+    }
+}
+
+impl Answer {
+    pub fn rung_label(&self) -> &'static str {
+        match self.rung {
+            Rung::Model => "model",
+            Rung::Extractive => "extractive",
+        }
+    }
+}
+
+/// What rendering needs of a dossier.
+pub(super) struct Findings {
+    evidence: Vec<Evidence>,
+    claims: Vec<Claimed>,
+    not_found: Vec<String>,
+    understood: Understood,
+    mode: Mode,
+    passages: usize,
+}
+
+impl Dossier {
+    pub(super) fn into_findings(self) -> Findings {
+        Findings {
+            evidence: self.evidence,
+            claims: self.claims,
+            not_found: self.not_found,
+            understood: self.understood,
+            mode: self.mode,
+            passages: self.passages,
+        }
+    }
+}
+
+pub(super) fn answer(findings: Findings, rung: Rung, model: Option<String>, checks: Checks) -> Answer {
+    let Findings { evidence, claims: claimed, not_found, understood, mode, passages } = findings;
+    let mut citations: Vec<Citation> = Vec::new();
+    let mut claims = Vec::new();
+    let mut as_of: BTreeMap<String, Option<i64>> = BTreeMap::new();
+    for claim in &claimed {
+        let mut numbers = Vec::new();
+        for cite in &claim.cites {
+            let one = &evidence[cite.evidence];
+            as_of.insert(one.source.clone(), one.synced_at_us);
+            let (start, end) = (one.start + cite.span.start, one.start + cite.span.end);
+            let known = citations.iter().find(|known| {
+                (known.document_id.as_str(), known.version, known.start, known.end)
+                    == (one.document_id.as_str(), one.version, start, end)
+            });
+            let n = known.map(|known| known.n).unwrap_or_else(|| {
+                citations.push(citation(citations.len() + 1, one, cite, start, end));
+                citations.len()
+            });
+            if !numbers.contains(&n) {
+                numbers.push(n);
+            }
+        }
+        claims.push(Claim { text: claim.text.clone(), citations: numbers });
+    }
+    let abstained = claims.is_empty();
+    let mut sources: Vec<String> = evidence.iter().map(|one| one.source.clone()).collect();
+    sources.sort();
+    sources.dedup();
+    let text = text(&claims, &not_found, passages, &sources, mode);
+    Answer {
+        answer_id: AnswerId::mint().to_string(),
+        rung,
+        abstained,
+        text,
+        claims,
+        citations,
+        not_found,
+        understood,
+        retrieval: mode,
+        searched: Searched { passages, sources },
+        as_of: as_of.into_iter().map(|(source, synced_at_us)| SourceAsOf { source, synced_at_us }).collect(),
+        prompt_version: (rung == Rung::Model).then(model::prompt_version),
+        model,
+        checks,
+    }
+}
+
+fn citation(n: usize, evidence: &Evidence, cite: &super::Cite, start: usize, end: usize) -> Citation {
+    Citation {
+        n,
+        document_id: evidence.document_id.clone(),
+        version: evidence.version,
+        start,
+        end,
+        quote: evidence.text[cite.span.clone()].to_owned(),
+        title: evidence.title.clone(),
+        kind: evidence.kind.clone(),
+        source: evidence.source.clone(),
+        external_id: evidence.external_id.clone(),
+        policy_id: evidence.policy_id.clone(),
+        effective_from: evidence.effective_from.clone(),
+        effective_to: evidence.effective_to.clone(),
+        heading_path: evidence.heading_path.clone(),
+        href: format!("/v1/documents/{}/text?version={}", evidence.document_id, evidence.version),
+        record: evidence.record.clone().map(|record| RecordRef { field: cite.field.clone(), ..record }),
+    }
+}
+
+fn text(claims: &[Claim], not_found: &[String], passages: usize, sources: &[String], mode: Mode) -> String {
+    let mut lines: Vec<String> = claims
+        .iter()
+        .map(|claim| {
+            let marks: String = claim.citations.iter().map(|n| format!(" [{n}]")).collect();
+            format!("{}{marks}", claim.text)
+        })
+        .collect();
+    if claims.is_empty() {
+        let searched =
+            if sources.is_empty() { "nothing that you may see matched".to_owned() } else { sources.join(", ") };
+        lines.push(format!("I found nothing that answers this. Searched: {passages} passages ({searched})."));
+    }
+    lines.extend(not_found.iter().map(|one| format!("{one}.")));
+    if mode == Mode::Degraded {
+        lines.push("Part of the search was not available; there may be more.".to_owned());
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,220 @@
+//! `/v1/chat/completions` and `/v1/models`: what OpenAI's clients speak. Citations are `annotations` of type `url_citation`; everything
+//! else of the answer stands in one extension object, `countersign`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::Event;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use super::App;
+use super::answers::{answered, sse};
+use super::extract::{ApiJson, Caller};
+use super::problem::Problem;
+use super::routes::{EVERYONE, Route};
+use super::search::question_text;
+use crate::answer::{Answer, Question};
+
+/// The one model this service offers: itself.
+const MODEL: &str = "countersign";
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route { access: EVERYONE, methods: routes!(chat_completions) },
+        Route { access: EVERYONE, methods: routes!(list_models) },
+    ]
+}
+
+/// As OpenAI's; parameters that only a language model has are accepted and not used.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ChatBody {
+    /// The last message of role `user` is the question.
+    #[schema(value_type = Vec<Object>)]
+    pub messages: Vec<ChatMessage>,
+    #[serde(default)]
+    pub stream: bool,
+    #[schema(value_type = Option<Object>)]
+    pub stream_options: Option<StreamOptions>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct StreamOptions {
+    #[serde(default)]
+    include_usage: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct ChatMessage {
+    role: String,
+    content: Option<Content>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+}
+
+#[derive(Debug, Deserialize)]
+struct Part {
+    text: Option<String>,
+}
+
+impl Content {
+    fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Parts(parts) => parts.iter().filter_map(|part| part.text.as_deref()).collect::<Vec<_>>().join("\n"),
+        }
+    }
+}
+
+/// OpenAI's error object, on these routes only.
+fn openai_error(problem: &Problem) -> Response {
+    let kind = if problem.status.is_server_error() { "server_error" } else { "invalid_request_error" };
+    let body = json!({ "error": { "message": problem.detail, "type": kind, "param": null, "code": problem.slug } });
+    (problem.status, Json(body)).into_response()
+}
+
+/// A chat completion whose content is an answer with citations.
+#[utoipa::path(post, path = "/v1/chat/completions", tag = "OpenAI-compatible", security(("key" = [])), request_body = ChatBody,
+    responses((status = 200, body = Object), (status = 422, body = Object)))]
+async fn chat_completions(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    headers: HeaderMap,
+    body: Result<ApiJson<ChatBody>, Problem>,
+) -> Response {
+    let body = match body {
+        Ok(ApiJson(body)) => body,
+        Err(problem) => return openai_error(&problem),
+    };
+    let asked = body.messages.iter().rev().find(|message| message.role == "user");
+    let text = asked.and_then(|message| message.content.as_ref()).map(Content::text).unwrap_or_default();
+    if let Err(problem) = question_text(&text) {
+        return openai_error(&problem);
+    }
+    let answer = match answered(&app, &caller, &Question { text: text.clone(), ..Question::default() }).await {
+        Ok(answer) => answer,
+        Err(problem) => return openai_error(&problem),
+    };
+    let base = headers
+        .get("host")
+        .and_then(|host| host.to_str().ok())
+        .map_or_else(String::new, |host| format!("http://{host}"));
+    let completion = Completion::new(&app, &answer, &text, &base);
+    if body.stream {
+        sse(completion.chunks(body.stream_options.is_some_and(|options| options.include_usage)))
+    } else {
+        (StatusCode::OK, Json(completion.whole())).into_response()
+    }
+}
+
+struct Completion<'a> {
+    id: String,
+    created: i64,
+    answer: &'a Answer,
+    annotations: Vec<Value>,
+    usage: Value,
+}
+
+impl<'a> Completion<'a> {
+    fn new(app: &App, answer: &'a Answer, question: &str, base: &str) -> Self {
+        let prompt = ingest::count_tokens(question);
+        let completion = ingest::count_tokens(&answer.text);
+        Self {
+            id: format!("chatcmpl-{}", answer.answer_id),
+            created: app.clock.now().as_second(),
+            answer,
+            annotations: annotations(answer, base),
+            usage: json!({ "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion }),
+        }
+    }
+
+    fn whole(&self) -> Value {
+        json!({
+            "id": self.id, "object": "chat.completion", "created": self.created, "model": MODEL,
+            "choices": [{
+                "index": 0, "finish_reason": "stop", "logprobs": null,
+                "message": {
+                    "role": "assistant", "content": self.answer.text, "refusal": null, "annotations": self.annotations,
+                },
+            }],
+            "usage": self.usage,
+            "countersign": self.answer,
+        })
+    }
+
+    /// A chunk a claim, then the annotations, then the end; `[DONE]` closes.
+    fn chunks(&self, include_usage: bool) -> Vec<Event> {
+        let mut events = vec![self.chunk(json!({ "role": "assistant", "content": "" }), None)];
+        events.extend(self.answer.text.split_inclusive('\n').map(|part| self.chunk(json!({ "content": part }), None)));
+        events.push(self.chunk(json!({ "annotations": self.annotations }), None));
+        events.push(self.chunk(json!({}), Some("stop")));
+        if include_usage {
+            let mut last = self.frame(json!([]));
+            last["usage"] = self.usage.clone();
+            events.push(Event::default().data(last.to_string()));
+        }
+        events.push(Event::default().data("[DONE]"));
+        events
+    }
+
+    fn chunk(&self, delta: Value, finish: Option<&str>) -> Event {
+        let mut frame = self.frame(json!([{ "index": 0, "delta": delta, "finish_reason": finish, "logprobs": null }]));
+        if finish.is_some() {
+            frame["countersign"] = json!(self.answer);
+        }
+        Event::default().data(frame.to_string())
+    }
+
+    fn frame(&self, choices: Value) -> Value {
+        json!({ "id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": MODEL, "choices": choices })
+    }
+}
+
+/// One `url_citation` per marker in the text; indices count characters, as OpenAI's do.
+fn annotations(answer: &Answer, base: &str) -> Vec<Value> {
+    let mut annotations = Vec::new();
+    let mut from = 0;
+    for claim in &answer.claims {
+        for n in &claim.citations {
+            let mark = format!("[{n}]");
+            let Some(at) = answer.text[from..].find(&mark).map(|at| from + at) else { continue };
+            let Some(citation) = answer.citations.iter().find(|citation| citation.n == *n) else { continue };
+            let start = answer.text[..at].chars().count();
+            annotations.push(json!({ "type": "url_citation", "url_citation": {
+                "start_index": start, "end_index": start + mark.chars().count(),
+                "title": citation.title, "url": format!("{base}{}", citation.href),
+            }}));
+            from = at + mark.len();
+        }
+    }
+    annotations
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelList {
+    object: &'static str,
+    data: Vec<ModelRow>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelRow {
+    id: &'static str,
+    object: &'static str,
+    created: i64,
+    owned_by: &'static str,
+}
+
+/// The models a client may name.
+#[utoipa::path(get, path = "/v1/models", tag = "OpenAI-compatible", security(("key" = [])), responses((status = 200, body = ModelList)))]
+async fn list_models(Caller(_caller): Caller) -> Json<ModelList> {
+    let model = ModelRow { id: MODEL, object: "model", created: 1_767_225_600, owned_by: MODEL };
+    Json(ModelList { object: "list", data: vec![model] })
+}
