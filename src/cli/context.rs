@@ -13,6 +13,8 @@ use crate::secret::Secret;
 
 /// The flags that every command takes, and the environment.
 pub struct Context {
+    /// How this program was called, for commands that are shown to be copied.
+    pub program: String,
     pub config: Config,
     pub data_dir: PathBuf,
     pub output: Output,

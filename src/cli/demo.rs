@@ -70,7 +70,7 @@ pub async fn run(mut context: Context, args: Args) -> Result<Exit, Failure> {
     let summary =
         json!({ "data_dir": context.data_dir, "as_of": as_of.to_string(), "ingest": report, "answers": answers });
     if args.no_serve {
-        let text = format!("next: countersign demo --dir {}", context.data_dir.display());
+        let text = format!("\nnext: {} demo --dir {}", context.program, context.data_dir.display());
         context.output.result(&summary, text);
         app.close().await;
         return Ok(Exit::Ok);
@@ -173,8 +173,11 @@ async fn serve_it(context: &Context, app: &App, mut summary: Value) -> Result<Ex
     let _ = writeln!(text, "key of the agent: {}", key_file.display());
     let _ = writeln!(text, "ask from another terminal:");
     let dir = context.data_dir.display();
-    let _ =
-        writeln!(text, "  countersign --data-dir {dir} ask \"How long after delivery may a consumer return an item?\"");
+    let _ = writeln!(
+        text,
+        "  {} --data-dir {dir} ask \"How long after delivery may a consumer return an item?\"",
+        context.program
+    );
     let _ = writeln!(
         text,
         "  curl -s {url}/v1/answers -H \"Authorization: Bearer $(cat {})\" -H 'Content-Type: application/json' \\\n    -d '{{\"question\": \"What is the status of order SO-105500?\"}}'",

@@ -41,10 +41,11 @@ pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
         }
         Err(failure) => return Err(failure),
     };
+    let program = &context.program;
     let key_file = context.key_path(&create.slug);
     let flag = if context.config.storage.dir.is_some() { format!("--data-dir {dir} ") } else { String::new() };
     let text = format!(
-        "{text}\nkey of its administrator: {}\nnext: countersign {flag}ingest FOLDER, then countersign {flag}serve",
+        "{text}\nkey of its administrator: {}\nnext: {program} {flag}ingest FOLDER, then {program} {flag}serve",
         key_file.display()
     );
     let result = json!({

@@ -136,6 +136,7 @@ fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let telemetry = crate::telemetry::install(&config.telemetry, level, runtime.handle())
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     let context = Context {
+        program: std::env::args().next().unwrap_or_else(|| "countersign".to_owned()),
         data_dir: context::data_dir(&config)?,
         config,
         output,
