@@ -13,8 +13,8 @@ use crate::secret::Secret;
 
 /// The flags that every command takes, and the environment.
 pub struct Context {
-    /// How this program was called, for commands that are shown to be copied.
-    pub program: String,
+    /// How this program was called, with the data directory when that was a flag: see [`Context::command`].
+    pub called: String,
     pub config: Config,
     pub data_dir: PathBuf,
     pub output: Output,
@@ -57,6 +57,11 @@ pub fn data_dir(config: &Config) -> Result<PathBuf, Failure> {
 }
 
 impl Context {
+    /// A command to be copied: `rest` for this program on this data directory.
+    pub fn command(&self, rest: &str) -> String {
+        format!("{} {rest}", self.called)
+    }
+
     /// The operator's key, from the data directory.
     pub fn operator_key(&self) -> Result<Secret, Failure> {
         read_key(&self.data_dir.join("operator.key"))

@@ -48,6 +48,10 @@ pub async fn run(mut context: Context, args: Args) -> Result<Exit, Failure> {
         context.data_dir = args.dir.clone().unwrap_or_else(|| DEFAULT_DIR.into());
     }
     context.tenant = Some(SLUG.to_owned());
+    let dir = context.data_dir.display().to_string();
+    if !context.called.contains(&dir) {
+        context.called = format!("{} --data-dir {dir}", context.called);
+    }
     init::prepare(&context)?;
     let dir = DataDir::open(&context.data_dir)?;
     let as_of = args.as_of.unwrap_or_else(|| context.clock.now().to_zoned(TimeZone::UTC).date());
@@ -70,7 +74,7 @@ pub async fn run(mut context: Context, args: Args) -> Result<Exit, Failure> {
     let summary =
         json!({ "data_dir": context.data_dir, "as_of": as_of.to_string(), "ingest": report, "answers": answers });
     if args.no_serve {
-        let text = format!("\nnext: {} demo --dir {}", context.program, context.data_dir.display());
+        let text = format!("\nnext: {}", context.command("ask \"...\""));
         context.output.result(&summary, text);
         app.close().await;
         return Ok(Exit::Ok);
@@ -172,12 +176,8 @@ async fn serve_it(context: &Context, app: &App, mut summary: Value) -> Result<Ex
     let mut text = format!("\nlistening at {url} (API documentation: {url}/docs); Ctrl-C stops\n");
     let _ = writeln!(text, "key of the agent: {}", key_file.display());
     let _ = writeln!(text, "ask from another terminal:");
-    let dir = context.data_dir.display();
-    let _ = writeln!(
-        text,
-        "  {} --data-dir {dir} ask \"How long after delivery may a consumer return an item?\"",
-        context.program
-    );
+    let question = "ask \"How long after delivery may a consumer return an item?\"";
+    let _ = writeln!(text, "  {}", context.command(question));
     let _ = writeln!(
         text,
         "  curl -s {url}/v1/answers -H \"Authorization: Bearer $(cat {})\" -H 'Content-Type: application/json' \\\n    -d '{{\"question\": \"What is the status of order SO-105500?\"}}'",

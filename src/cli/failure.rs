@@ -71,16 +71,20 @@ impl Failure {
             kind: String,
             detail: String,
         }
+        let problem = serde_json::from_slice::<Problem>(body);
+        let is = |kind: &str| problem.as_ref().is_ok_and(|problem| problem.kind == kind);
         let (exit, next) = match status {
             400 | 413 | 415 | 422 => (Exit::Usage, None),
             401 => (Exit::NotPermitted, Some("check which key is used: --tenant, --key-file or COUNTERSIGN_KEY_FILE")),
             403 => (Exit::NotPermitted, Some("use the key of a user whose role allows it, for example an admin")),
             404 => (Exit::NotFound, None),
+            // The first attempt with this idempotency key still runs.
+            409 if is("/problems/in-progress") => (Exit::Unavailable, Some("try again in a moment")),
             409 | 412 => (Exit::Conflict, None),
             429 | 502..=504 => (Exit::Unavailable, Some("try again in a moment")),
             _ => (Exit::Failed, None),
         };
-        let message = match serde_json::from_slice::<Problem>(body) {
+        let message = match problem {
             Ok(problem) => format!("{} ({})", problem.detail, problem.kind.trim_start_matches("/problems/")),
             Err(_) => format!("the service answered with status {status}"),
         };

@@ -51,10 +51,9 @@ async fn act(context: &Context, client: &Client, command: &Command) -> Result<Ex
         Command::Rebuild => {
             let begun = client.post("/v1/index:rebuild", &key, &Value::Null).await?;
             wait(client, &key, false, PATIENCE).await?;
-            let text = format!(
-                "{} chunks are written again; keywords are done\nnext: countersign index status",
-                text_at(&begun, "/chunks")
-            );
+            let next = context.command("index status");
+            let text =
+                format!("{} chunks are written again; keywords are done\nnext: {next}", text_at(&begun, "/chunks"));
             context.output.result(&begun, text);
         }
         Command::Reconcile => {

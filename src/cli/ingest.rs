@@ -130,7 +130,7 @@ async fn take_in(
     let status = client.get("/v1/index", &key).await?;
     let mut result = json!(report);
     result["index"] = status.clone();
-    context.output.result(&result, describe(&report, &status, &args.folder));
+    context.output.result(&result, describe(context, &report, &status, &args.folder));
     if !args.wait && client.app().is_some() && context.config.embedding.provider != EmbeddingProvider::None {
         context.output.note("findable by keyword and identifier now; by meaning once `countersign serve` or `countersign index status --wait` ran");
     }
@@ -153,7 +153,7 @@ async fn stop_on_ctrl_c(output: super::output::Output, stop: CancellationToken) 
 }
 
 /// The report as text, with what to do next.
-pub fn describe(report: &Report, index: &Value, folder: &Path) -> String {
+fn describe(context: &Context, report: &Report, index: &Value, folder: &Path) -> String {
     let mut text = format!(
         "{}: {} created, {} changed, {} unchanged, {} removed, {} refused",
         report.source, report.created, report.changed, report.unchanged, report.removed, report.rejected
@@ -171,8 +171,8 @@ pub fn describe(report: &Report, index: &Value, folder: &Path) -> String {
     if report.interrupted {
         let _ = write!(
             text,
-            "\nstopped before the end; nothing was removed. Go on with the same command: countersign ingest {}",
-            folder.display()
+            "\nstopped before the end; nothing was removed. Go on with the same command: {}",
+            context.command(&format!("ingest {}", folder.display()))
         );
         return text;
     }
@@ -181,12 +181,9 @@ pub fn describe(report: &Report, index: &Value, folder: &Path) -> String {
     }
     let waiting = index["dense_pending"].as_i64().unwrap_or(0);
     if waiting > 0 {
-        let _ = write!(
-            text,
-            "\nfindable by keyword now; {waiting} chunks wait for their vectors (countersign index status)"
-        );
+        let _ = write!(text, "\nfindable by keyword now; {waiting} chunks wait for their vectors (index status)");
     }
-    text.push_str("\nnext: countersign ask \"...\"");
+    let _ = write!(text, "\nnext: {}", context.command("ask \"...\""));
     text
 }
 

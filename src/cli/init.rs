@@ -41,12 +41,18 @@ pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
         }
         Err(failure) => return Err(failure),
     };
-    let program = &context.program;
     let key_file = context.key_path(&create.slug);
-    let flag = if context.config.storage.dir.is_some() { format!("--data-dir {dir} ") } else { String::new() };
+    if !key_file.is_file() {
+        let message = format!("{text}, but {} is not there", key_file.display());
+        return Err(
+            Failure::new(Exit::Conflict, message).next("give the file of an administrator's key with --key-file")
+        );
+    }
     let text = format!(
-        "{text}\nkey of its administrator: {}\nnext: {program} {flag}ingest FOLDER, then {program} {flag}serve",
-        key_file.display()
+        "{text}\nkey of its administrator: {}\nnext: {}, then {}",
+        key_file.display(),
+        context.command("ingest FOLDER"),
+        context.command("serve")
     );
     let result = json!({
         "data_dir": dir.to_string(), "slug": create.slug, "created": created, "key_file": key_file.display().to_string(),

@@ -82,9 +82,10 @@ async fn create(context: &Context, client: &Client, key: &Secret, args: &Create)
         Some(path) => {
             tenant::save_key(path, &Secret::new(text_at(&created, "/key")))?;
             let result = json!({ "key_id": id, "key_file": path.display().to_string() });
+            let next = context.command(&format!("--key-file {} ask \"...\"", path.display()));
             let text = format!(
-                "key {id} is in {}\nnext: countersign --key-file {} ask \"...\"",
-                path.display(),
+                "key {id} is in {}
+next: {next}",
                 path.display()
             );
             context.output.result(&result, text);

@@ -136,7 +136,7 @@ fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let telemetry = crate::telemetry::install(&config.telemetry, level, runtime.handle())
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     let context = Context {
-        program: std::env::args().next().unwrap_or_else(|| "countersign".to_owned()),
+        called: called(cli.global.data_dir.as_deref()),
         data_dir: context::data_dir(&config)?,
         config,
         output,
@@ -150,6 +150,16 @@ fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     drop(telemetry);
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     exit
+}
+
+/// This program as it was called, with `--data-dir` when it was given.
+fn called(data_dir: Option<&std::path::Path>) -> String {
+    let program = std::env::args_os().next().and_then(|name| name.into_string().ok());
+    let program = program.unwrap_or_else(|| "countersign".to_owned());
+    match data_dir {
+        Some(dir) => format!("{program} --data-dir {}", dir.display()),
+        None => program,
+    }
 }
 
 /// A service says what it does; a command only what went wrong.

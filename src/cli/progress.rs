@@ -48,7 +48,7 @@ impl Progress {
             }
             Self::Lines { output, what, total, done, tenth } => {
                 *done += by;
-                let reached = if *total == 0 { 10 } else { *done * 10 / *total };
+                let reached = (*done * 10).checked_div(*total).unwrap_or(10);
                 if reached > *tenth {
                     *tenth = reached;
                     output.note(format!("  {done} of {total} {what}, {errors} refused"));

@@ -261,7 +261,11 @@ async fn push_batch(target: &Target<'_>, run_id: &str, number: usize, batch: &[I
                 tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
                 attempt += 1;
             }
-            Err(failure) => return Err(failure),
+            Err(mut failure) => {
+                let again = "run the same command again: what went in already is left as it is";
+                failure.next.get_or_insert_with(|| again.to_owned());
+                return Err(failure);
+            }
         }
     }
 }

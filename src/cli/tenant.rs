@@ -53,10 +53,10 @@ pub async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
 async fn create_and_tell(context: &Context, client: &Client, create: &Create) -> Result<Exit, Failure> {
     let created = self::create(context, client, create).await?;
     let text = format!(
-        "tenant {} created; its administrator's key is in {}\nnext: countersign --tenant {} ingest FOLDER",
+        "tenant {} created; its administrator's key is in {}\nnext: {}",
         create.slug,
         text_at(&created, "/key_file"),
-        create.slug
+        context.command(&format!("--tenant {} ingest FOLDER", create.slug))
     );
     context.output.result(&created, text);
     Ok(Exit::Ok)
@@ -115,7 +115,10 @@ async fn change(context: &Context, client: &Client, slug: &str, suspended: bool)
     let call = Call { method: "PATCH", path: &path, key: Some(&operator), body: Some(&body), idempotency_key: None };
     client.call(call).await?;
     let text = if suspended {
-        format!("{slug} is suspended: none of its keys works\nnext: countersign tenant resume {slug}")
+        format!(
+            "{slug} is suspended: none of its keys works\nnext: {}",
+            context.command(&format!("tenant resume {slug}"))
+        )
     } else {
         format!("{slug} works again")
     };

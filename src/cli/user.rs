@@ -56,11 +56,15 @@ async fn act(context: &Context, client: &Client, command: Command) -> Result<Exi
         Command::List => return list(context, client, &key).await,
         Command::Create { email, name, roles } => {
             let user = create(client, &key, &email, &name, &roles).await?;
-            let text = format!("user {email} created\nnext: countersign key create --user {email}");
+            let text =
+                format!("user {email} created\nnext: {}", context.command(&format!("key create --user {email}")));
             (user, text)
         }
         Command::Suspend { user } => {
-            let text = format!("{user} is suspended: none of their keys works\nnext: countersign user resume {user}");
+            let text = format!(
+                "{user} is suspended: none of their keys works\nnext: {}",
+                context.command(&format!("user resume {user}"))
+            );
             (change(client, &key, &user, &json!({ "suspended": true })).await?, text)
         }
         Command::Resume { user } => {

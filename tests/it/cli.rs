@@ -3,6 +3,7 @@
 mod bench;
 mod configuration;
 mod imports;
+mod readme;
 mod service;
 
 use assert_cmd::prelude::*;

@@ -53,18 +53,28 @@ impl Bench {
     /// The program in an environment that has nothing of the machine's but PATH, with the test embedder.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        self.isolate(&mut command).env("COUNTERSIGN_STORAGE__DIR", self.data_dir()).args(arguments);
+        command
+    }
+
+    /// A shell script in the same environment, with the program on its path; stops at the first failure.
+    pub fn shell(&self, script: &str) -> Output {
+        let mut command = Command::new("sh");
+        self.isolate(&mut command).args(["-e", "-c", script]).output().unwrap()
+    }
+
+    fn isolate<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         #[expect(clippy::disallowed_methods, reason = "the program needs the shell's path")]
         let path = std::env::var_os("PATH").unwrap_or_default();
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_countersign"));
+        let folders = program.parent().map(PathBuf::from).into_iter().chain(std::env::split_paths(&path));
         command
             .env_clear()
-            .env("PATH", path)
+            .env("PATH", std::env::join_paths(folders).unwrap())
             .env("HOME", self.root.path())
             .env("COUNTERSIGN_EMBEDDING__PROVIDER", "hashed")
-            .env("COUNTERSIGN_STORAGE__DIR", self.data_dir())
             .current_dir(self.root.path())
             .stdin(Stdio::null())
-            .args(arguments);
-        command
     }
 
     pub fn run(&self, arguments: &[&str]) -> Output {
@@ -112,8 +122,13 @@ impl Bench {
 
     /// Starts `serve` on a free port and waits until it says where it listens.
     pub fn serve(&self) -> Served {
+        self.serve_with(&[])
+    }
+
+    pub fn serve_with(&self, variables: &[(&str, &str)]) -> Served {
         let mut child = self
             .command(&["--json", "serve", "--listen", "127.0.0.1:0"])
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -1,8 +1,11 @@
 //! `serve`, and commands beside it.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+
 use serde_json::{Value, json};
 
-use super::bench::{Bench, ok_json};
+use super::bench::{Bench, ok_json, wait_until};
 use countersign::app::DataDir;
 
 /// Results of commands that change nothing, without what differs from one asking to the next.
@@ -35,6 +38,8 @@ fn commands_give_the_same_results_beside_a_running_service_as_without_one() {
     let alone = readings(&bench);
     let served = bench.serve();
     let beside = readings(&bench);
+    let doctor = ok_json(&bench.run(&["--json", "doctor"]));
+    assert!(doctor.to_string().contains(&format!("running at {}", served.url)), "the second round went over HTTP");
     assert_eq!(served.terminate(), Some(0));
     for (alone, beside) in alone.iter().zip(&beside) {
         assert_eq!(alone, beside);
@@ -110,4 +115,36 @@ fn a_port_that_is_taken_is_a_conflict_with_advice() {
     let output = bench.run(&["serve", "--listen", &taken.local_addr().unwrap().to_string()]);
     assert_eq!(output.status.code(), Some(6));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--listen"));
+}
+
+/// The request line and body of one HTTP request, answered with 200.
+fn receive(mut stream: TcpStream) -> (String, Vec<u8>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(reader.read_line(&mut head).unwrap() > 0);
+    }
+    let length =
+        head.to_lowercase().split_once("content-length: ").map(|(_, rest)| rest.lines().next().unwrap().to_owned());
+    let mut body = vec![0; length.unwrap().parse().unwrap()];
+    reader.read_exact(&mut body).unwrap();
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body)
+}
+
+#[test]
+fn traces_go_to_the_configured_endpoint_and_carry_no_question() {
+    let bench = Bench::with_tenant();
+    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}/v1/traces", collector.local_addr().unwrap());
+    let received = std::thread::spawn(move || receive(collector.accept().unwrap().0));
+    let served = bench.serve_with(&[("COUNTERSIGN_TELEMETRY__OTLP_ENDPOINT", &endpoint)]);
+    ok_json(&bench.run(&["--json", "ask", "Where is jane.doe@example.org's parcel?"]));
+    assert_eq!(served.terminate(), Some(0), "what is waiting is sent at the end");
+    wait_until(|| received.is_finished());
+    let (line, body) = received.join().unwrap();
+    assert_eq!(line, "POST /v1/traces HTTP/1.1");
+    let text = String::from_utf8_lossy(&body);
+    assert!(text.contains("countersign") && text.contains("request"), "{text}");
+    assert!(!text.contains("jane.doe"), "personal data left in a trace");
 }
