@@ -10,6 +10,7 @@ pub mod ids;
 pub mod net;
 pub mod secret;
 pub mod store;
+pub mod telemetry;
 
 // Neighbours: a trait each, because two implementations exist; they import no stage.
 pub mod embed;
@@ -27,6 +28,10 @@ pub mod source;
 // The demo company: files only, used by no stage.
 pub mod demo;
 
-// The service put together, and its faces.
+// The service put together.
 pub mod app;
+pub mod start;
+
+// Its faces.
+pub mod cli;
 pub mod http;

@@ -1,5 +1,6 @@
 //! One test binary: each file is a behaviour.
 
+mod cli;
 mod faulty_vector;
 mod llm_outcomes;
 mod minilm;
