@@ -10,6 +10,7 @@ pub mod ids;
 pub mod net;
 pub mod secret;
 pub mod store;
+pub mod telemetry;
 
 // Neighbours: a trait each, because two implementations exist; they import no stage.
 pub mod embed;
@@ -17,16 +18,20 @@ pub mod llm;
 pub mod vector;
 
 // Stages, in flow order.
-pub mod answer;
 pub mod document;
-pub mod index;
 pub mod record;
-pub mod retrieve;
 pub mod source;
+pub mod index;
+pub mod retrieve;
+pub mod answer;
 
 // The demo company: files only, used by no stage.
 pub mod demo;
 
-// The service put together, and its faces.
+// The service put together.
 pub mod app;
+pub mod start;
+
+// Its faces.
+pub mod cli;
 pub mod http;

@@ -146,10 +146,10 @@ impl BenchApp {
         Ok(())
     }
 
-    /// Waits for the index, dense vectors included when there is a model.
-    pub async fn settle(&self) -> Result<()> {
+    /// Waits for the index; `dense`: for vectors too, when there is a model.
+    pub async fn settle(&self, dense: bool) -> Result<()> {
         let limit = Duration::from_secs(3_600);
-        let settled = self.app.index.settle(self.caller.tenant, self.counter.is_some(), limit).await?;
+        let settled = self.app.index.settle(self.caller.tenant, dense && self.counter.is_some(), limit).await?;
         ensure!(settled, "the index did not settle");
         Ok(())
     }

@@ -109,7 +109,7 @@ async fn load(name: &str, directory: &Path) -> Result<BenchApp> {
         .collect::<Vec<_>>();
     let (records, _, rejected) = bench.push_files(&name.replace('_', "-"), &mapping, &files).await?;
     println!("{name}: {records} records, {rejected} rejected");
-    bench.settle().await?;
+    bench.settle(true).await?;
     Ok(bench)
 }
 

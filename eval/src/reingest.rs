@@ -18,10 +18,10 @@ pub async fn run(report: &mut Report) -> Result<()> {
     let bench = BenchApp::start(Some(embedder), Clock::System).await?;
     let Some(counter) = bench.counter.clone() else { return Ok(()) };
     bench.push_documents("notes", documents()).await?;
-    bench.settle().await?;
+    bench.settle(true).await?;
     let first = counter.passages();
     bench.push_documents("notes", documents()).await?;
-    bench.settle().await?;
+    bench.settle(true).await?;
     report.figure("reingest", "documents", DOCUMENTS as f64, None);
     report.figure("reingest", "embeddings first time", first as f64, None);
     // As a share that is not embedded again, so that more is better for every figure.

@@ -24,7 +24,7 @@ pub async fn run(report: &mut Report, shared: &Path, embedder: SharedEmbedder) -
     }
     let bench = BenchApp::start(embedder, Clock::System).await?;
     bench.push_documents("scifact", corpus(&folder)?).await?;
-    bench.settle().await?;
+    bench.settle(true).await?;
     let judged = judgements(&folder)?;
     let mut legs: HashMap<&str, Vec<[f64; 3]>> = HashMap::new();
     for (id, text) in

@@ -14,7 +14,9 @@ const LINES_MAX: usize = 50;
 /// Fields that say what a record is about, when nothing particular is asked.
 const SUMMARY: &[&str] = &[
     "name",
+    "supplier_reference",
     "status",
+    "last_event",
     "hold_kind",
     "hold_since",
     "hold_reason",
@@ -31,7 +33,6 @@ const SUMMARY: &[&str] = &[
     "balance_due",
     "payment_status",
     "carrier",
-    "last_event",
     "reason",
     "subject",
     "on_hand",
@@ -57,6 +58,12 @@ struct Match {
     of_line: bool,
 }
 
+/// What separates the parts of a question: a field found in one part does not answer for another part.
+fn clause_of(words: &str, at: usize) -> usize {
+    let before = &words[..at];
+    before.matches([',', '.', '?', ';', '!']).count() + before.matches(" and ").count()
+}
+
 /// Matches the question's words (lower case, single spaces, identifiers blanked) against the schema of the record's kind.
 ///
 /// A phrase inside a longer matched one does not count ("status" in "payment status"). A phrase that names several fields is satisfied by
@@ -79,7 +86,10 @@ pub fn asked(found: &Found, words: &str) -> Asked {
             if !asked.fields.iter().any(|spec| spec.name == one.spec.name) && !(one.of_line && asked.lines) {
                 asked.fields.push(one.spec);
             }
-        } else if !matches.iter().any(|other| other.at == one.at && has(other)) {
+        } else if !matches
+            .iter()
+            .any(|other| clause_of(words, other.at.start) == clause_of(words, one.at.start) && has(other))
+        {
             let phrase = words[one.at.clone()].to_owned();
             if !asked.missing.iter().any(|(known, _)| *known == phrase) {
                 asked.missing.push((phrase, one.spec.label));
@@ -111,6 +121,28 @@ fn matches(schema: &'static KindSchema, words: &str) -> Vec<Match> {
                 );
             }
         }
+    }
+    found.extend(labels_in_other_order(schema, words));
+    found
+}
+
+/// "Since when is it held" names "Held since": every word of a label of two or more stands in one part of the question.
+fn labels_in_other_order(schema: &'static KindSchema, words: &str) -> Vec<Match> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    for clause in words.split_inclusive([',', '.', '?', ';', '!']) {
+        let own: Vec<&str> = clause.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        for spec in schema.fields {
+            let label = spec.label.to_lowercase();
+            let parts: Vec<&str> = label.split(' ').collect();
+            if parts.len() < 2 || !parts.iter().all(|part| own.contains(part)) || contains_phrase(clause, &label) {
+                continue;
+            }
+            let places = parts.iter().filter_map(|part| clause.find(part).map(|at| (at, at + part.len())));
+            let (from, to) = places.fold((clause.len(), 0), |(from, to), (a, b)| (from.min(a), to.max(b)));
+            found.push(Match { at: start + from..start + to, spec, of_line: false });
+        }
+        start += clause.len();
     }
     found
 }
@@ -184,11 +216,15 @@ fn line_claims(evidence: &Evidence, card: usize) -> Vec<Claimed> {
         .collect()
 }
 
-/// The fields that sum a record up, when the question names it and nothing else.
-pub fn summary(evidence: &[Evidence], cards: &[usize]) -> Vec<Claimed> {
+/// The fields that sum a record up, at most `fields` each, when the question names it and asks for none.
+pub fn summary(evidence: &[Evidence], cards: &[usize], fields: usize) -> Vec<Claimed> {
     let mut claims = Vec::new();
     for &card in cards {
+        let before = claims.len();
         for name in SUMMARY {
+            if claims.len() - before >= fields {
+                break;
+            }
             if let Some(span) = evidence[card].spans.iter().find(|span| span.path == *name) {
                 let quote = &evidence[card].text[span.start..span.end];
                 let text = format!("{}: {quote}", evidence[card].title);
@@ -199,7 +235,6 @@ pub fn summary(evidence: &[Evidence], cards: &[usize]) -> Vec<Claimed> {
             }
         }
     }
-    claims.truncate(10);
     claims
 }
 

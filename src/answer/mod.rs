@@ -17,10 +17,12 @@ pub use evidence::{Cite, Claimed, Evidence, RecordRef};
 pub use render::{Answer, Checks, Citation, Claim, Understood};
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use ingest::schema;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use regex::Regex;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -79,6 +81,8 @@ struct Dossier {
     evidence: Vec<Evidence>,
     claims: Vec<Claimed>,
     not_found: Vec<String>,
+    /// Fields that were asked for and are not on record; said unless prose answers instead.
+    missing: Vec<String>,
     understood: Understood,
     mode: Mode,
     passages: usize,
@@ -171,18 +175,27 @@ async fn investigate(
         evidence: Vec::new(),
         claims: Vec::new(),
         not_found: Vec::new(),
+        missing: Vec::new(),
         understood: Understood::new(&identified, day, because),
-        mode: Mode::Keyword,
+        mode: Mode::Lookup,
         passages: 0,
         sufficient: false,
     };
     let blanked = blank(&question.text, &identified);
+    // "How many days" asks for a time, not for a quantity.
     let words = ingest::text::for_matching(&blanked);
+    let words = ["days", "weeks", "hours", "months"]
+        .iter()
+        .fold(words, |words, unit| words.replace(&format!("how many {unit}"), &format!("········ {unit}")));
     let rest = record_facts(context, caller, &identified, &words, &mut dossier).await?;
-    prose_facts(context, caller, question, &identified, &rest, day, &mut dossier).await?;
-    if dossier.claims.is_empty() {
-        summaries(&identified, &mut dossier);
+    let kinds: Vec<&str> = named.iter().map(|found| schema(found.record.kind).label).collect();
+    let asked = format!("{} {}", kinds.join(" "), blanked.trim());
+    let nothing_more = words::stems(&rest).len() < 2 && !prose::asks_for_steps(&blanked);
+    let enough = nothing_more && (!dossier.claims.is_empty() || !dossier.not_found.is_empty());
+    if !enough && prose_facts(context, caller, question, &asked, &rest, day, &mut dossier).await? {
+        dossier.missing.clear();
     }
+    dossier.not_found.append(&mut dossier.missing);
     dossier.sufficient = !dossier.claims.is_empty();
     Ok(dossier)
 }
@@ -218,12 +231,15 @@ async fn record_facts(
         asked.retain(|(_, asked)| best == 0 || asked.fields.len() + usize::from(asked.lines) == best);
         let same_kind = asked.first().map(|(found, _)| found.record.kind);
         asked.retain(|(found, _)| Some(found.record.kind) == same_kind);
-        if best == 0 {
-            asked.truncate(1);
-        }
+        asked.truncate(if best == 0 { 2 } else { 4 });
         for (found, asked) in asked {
             understood.extend(asked.understood.iter().cloned());
             let cards = add_cards(&mut tx, caller, found, dossier).await?;
+            if best == 0 {
+                let fields = if identified.len() == 1 && words::stems(words).len() < 2 { 10 } else { 3 };
+                dossier.claims.extend(facts::summary(&dossier.evidence, &cards, fields));
+                continue;
+            }
             dossier.claims.extend(facts::claims(&dossier.evidence, &cards, &asked));
             linked_names(&mut tx, caller, found, &asked, dossier).await?;
             missing_facts(&mut tx, caller, found, &asked, words, dossier).await?;
@@ -300,7 +316,7 @@ async fn missing_facts(
     }
     if !answered {
         for (_, label) in &asked.missing {
-            dossier.not_found.push(format!("{} has no “{label}” on record", schema(found.record.kind).label));
+            dossier.missing.push(format!("{} has no “{label}” on record", schema(found.record.kind).label));
         }
     }
     Ok(())
@@ -310,25 +326,22 @@ fn names(spec: &ingest::FieldSpec, phrase: &str) -> bool {
     spec.label.to_lowercase() == phrase || spec.name.replace('_', " ") == phrase || spec.synonyms.contains(&phrase)
 }
 
-/// Searches and quotes prose for what the records did not answer.
+/// Searches and quotes prose for what the records did not answer. Returns whether it was found.
+///
+/// - `asked`: the question without identifiers, with the kinds of the records it names before it.
+/// - `rest`: its words that no record field answered; a part that has none of them is answered already.
 async fn prose_facts(
     context: Context<'_>,
     caller: &Principal,
     question: &Question,
-    identified: &[Identified],
+    asked: &str,
     rest: &str,
     day: Date,
     dossier: &mut Dossier,
-) -> Result<(), RetrieveError> {
-    let has_facts = !dossier.claims.is_empty();
-    let named = identified.iter().any(|one| !one.records.is_empty());
-    // Facts were asked and found, and nothing else was said.
-    if has_facts && words::stems(rest).len() < 2 {
-        return Ok(());
-    }
+) -> Result<bool, RetrieveError> {
     let kinds = question.kinds.clone().unwrap_or_else(|| PROSE_KINDS.map(str::to_owned).to_vec());
     let query = Query {
-        text: if named { rest.to_owned() } else { question.text.clone() },
+        text: asked.to_owned(),
         kinds: Some(kinds),
         sources: question.sources.clone(),
         on: Some(day),
@@ -345,23 +358,44 @@ async fn prose_facts(
         .zip(first..)
         .map(|(hit, evidence)| Candidate { evidence, score: hit.score, cosine: hit.dense.map(|dense| dense.score) })
         .collect();
-    let asked = if named { rest } else { &question.text };
-    let prose = prose::answer(asked, &dossier.evidence, &candidates);
-    dossier.understood.coverage = prose.coverage;
-    if prose.sufficient {
-        dossier.claims.extend(prose.claims);
+    let mut sufficient = false;
+    let open = words::stem_set(rest);
+    for part in parts(asked) {
+        if !words::stems(&part).iter().any(|stem| open.contains(stem)) {
+            continue;
+        }
+        let prose = prose::answer(&part, asked, &dossier.evidence, &candidates);
+        dossier.understood.coverage = dossier.understood.coverage.max(prose.coverage);
+        sufficient |= prose.sufficient;
+        for claim in prose.claims {
+            if !dossier.claims.iter().any(|other| other.text == claim.text) {
+                dossier.claims.push(claim);
+            }
+        }
     }
-    Ok(())
+    Ok(sufficient)
 }
 
-/// The question names records and nothing else of it was understood: say what they are.
-fn summaries(identified: &[Identified], dossier: &mut Dossier) {
-    if identified.iter().all(|one| one.records.is_empty()) {
-        return;
+static PART: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)[?;]\s|[.!]\s+|,?\s+and\s+(?:(?:what|how|when|who|where|which|since|within|may|can|must|is|are|do|does)\b)").ok()
+});
+
+/// The parts of a question that are answered each by itself: "how long may it last, and who decides?" is two. What is too short to be
+/// looked for alone stays with the part before it.
+fn parts(question: &str) -> Vec<String> {
+    let Some(pattern) = PART.as_ref() else { return vec![question.to_owned()] };
+    let mut parts: Vec<String> = Vec::new();
+    let mut start = 0;
+    let ends = pattern.find_iter(question).map(|found| found.start()).chain([question.len()]);
+    for end in ends {
+        let part = question.get(start..end).unwrap_or_default();
+        start = end;
+        match parts.last_mut() {
+            Some(last) if words::stems(part).len() < 2 => last.push_str(part),
+            _ => parts.push(part.to_owned()),
+        }
     }
-    let cards: Vec<usize> =
-        (0..dossier.evidence.len()).filter(|card| !dossier.evidence[*card].spans.is_empty()).collect();
-    dossier.claims = facts::summary(&dossier.evidence, &cards);
+    parts
 }
 
 /// `words` without the given byte ranges.

@@ -3,13 +3,21 @@
 use std::collections::{HashMap, HashSet};
 
 use super::evidence::{Cite, Claimed, Evidence};
-use super::sentences::{Unit, UnitKind, shown, units};
+use super::sentences::{Unit, UnitKind, shown, table_of, units};
 use super::words::{stem_set, stems};
 
 /// Units an answer quotes at most.
-const QUOTES_MAX: usize = 4;
+const QUOTES_MAX: usize = 3;
 /// Steps of a procedure an answer quotes at most.
 const STEPS_MAX: usize = 12;
+/// A further quote scores at least this share of the best one.
+const EXTRA_QUOTE: f64 = 0.86;
+/// Weight of what the passage holds of the whole question beside what the unit holds of the part.
+const ABOUT_WEIGHT: f64 = 0.2;
+/// Rows of a table quoted together.
+const ROWS_MAX: usize = 8;
+/// Share of the question's weighted words that a quoted unit and its headings must hold.
+const DIRECT_MIN: f64 = 0.3;
 /// Weight of a word that stands in a heading above the unit and not in it.
 const HEADING_WEIGHT: f64 = 0.6;
 /// Weight of the passage's fused score beside the word coverage of the unit.
@@ -47,7 +55,8 @@ impl Weights {
     fn new(question: &str, passages: &[HashSet<String>]) -> Self {
         let n = passages.len() as f64;
         let mut words = HashMap::new();
-        for word in stems(question) {
+        // Days and amounts decide which policy applies, not what it is about.
+        for word in stems(question).into_iter().filter(|word| !word.starts_with(|c: char| c.is_ascii_digit())) {
             let df = passages.iter().filter(|passage| passage.contains(&word)).count() as f64;
             words.insert(word, (1.0 + (n - df + 0.5) / (df + 0.5)).ln());
         }
@@ -73,8 +82,10 @@ impl Weights {
     }
 }
 
-/// Quotes that answer `question` (identifiers already taken out), best passages first given.
-pub fn answer(question: &str, evidence: &[Evidence], candidates: &[Candidate]) -> Prose {
+/// Quotes that answer `part` of the question `whole` (identifiers already taken out), best passages first given.
+///
+/// What a passage holds of the whole question says whether it is about the matter at all; the part decides which of its units is quoted.
+pub fn answer(part: &str, whole: &str, evidence: &[Evidence], candidates: &[Candidate]) -> Prose {
     let texts: Vec<(HashSet<String>, HashSet<String>)> = candidates
         .iter()
         .map(|candidate| {
@@ -82,9 +93,11 @@ pub fn answer(question: &str, evidence: &[Evidence], candidates: &[Candidate]) -
             (stem_set(&evidence.text), stem_set(&format!("{} {}", evidence.title, evidence.heading_path.join(" "))))
         })
         .collect();
-    let whole: Vec<HashSet<String>> = texts.iter().map(|(own, above)| own | above).collect();
-    let weights = Weights::new(question, &whole);
+    let all: Vec<HashSet<String>> = texts.iter().map(|(own, above)| own | above).collect();
+    let weights = Weights::new(part, &all);
+    let matter = Weights::new(whole, &all);
     let covered: Vec<f64> = texts.iter().map(|(own, above)| weights.coverage(own, above)).collect();
+    let about: Vec<f64> = texts.iter().map(|(own, above)| matter.coverage(own, above)).collect();
     let sufficient = |(candidate, covered): (&Candidate, &f64)| {
         *covered >= COVERAGE_MIN
             || (*covered >= COVERAGE_MIN_NEAR && candidate.cosine.is_some_and(|cosine| cosine >= COSINE_NEAR))
@@ -93,14 +106,19 @@ pub fn answer(question: &str, evidence: &[Evidence], candidates: &[Candidate]) -
     if !candidates.iter().zip(&covered).any(sufficient) {
         return Prose { coverage, ..Prose::default() };
     }
-    let claims = match asks_for_steps(question).then(|| steps(evidence, candidates, &covered)).flatten() {
-        Some(claims) => claims,
-        None => quotes(&weights, evidence, candidates, &texts, &covered),
-    };
+    let mut claims = quotes(&weights, evidence, candidates, &texts, &about);
+    if let Some(steps) = asks_for_steps(part).then(|| steps(evidence, candidates, &about)).flatten() {
+        // The rule first, if it stands elsewhere than the steps, then what to do.
+        claims.retain(|claim| {
+            evidence[claim.cites[0].evidence].document_id != evidence[steps[0].cites[0].evidence].document_id
+        });
+        claims.truncate(1);
+        claims.extend(steps);
+    }
     Prose { claims, coverage, sufficient: true }
 }
 
-fn asks_for_steps(question: &str) -> bool {
+pub fn asks_for_steps(question: &str) -> bool {
     const PHRASES: [&str; 9] = [
         "steps",
         "step by step",
@@ -117,11 +135,11 @@ fn asks_for_steps(question: &str) -> bool {
 }
 
 /// The numbered steps of the best passage that has some, passages of runbooks first.
-fn steps(evidence: &[Evidence], candidates: &[Candidate], covered: &[f64]) -> Option<Vec<Claimed>> {
+fn steps(evidence: &[Evidence], candidates: &[Candidate], about: &[f64]) -> Option<Vec<Claimed>> {
     let value = |position: usize| {
         let candidate = &candidates[position];
         let runbook = if evidence[candidate.evidence].kind == "runbook" { 0.3 } else { 0.0 };
-        covered[position] + RANK_WEIGHT * candidate.score + runbook
+        about[position] + RANK_WEIGHT * candidate.score + runbook
     };
     let has_steps = |position: &usize| {
         units(&evidence[candidates[*position].evidence].text).iter().filter(|unit| unit.kind == UnitKind::Step).count()
@@ -156,40 +174,64 @@ fn claimed(evidence: &[Evidence], part: usize, unit: &Unit) -> Claimed {
     Claimed { text, cites: vec![Cite { evidence: part, span: unit.span.clone(), field: None }] }
 }
 
+/// A unit that competes: its score, its evidence, and the rows to quote with it when it is a table.
+struct Quote {
+    score: f64,
+    part: usize,
+    units: Vec<Unit>,
+}
+
 fn quotes(
     weights: &Weights,
     evidence: &[Evidence],
     candidates: &[Candidate],
     texts: &[(HashSet<String>, HashSet<String>)],
-    covered: &[f64],
+    about: &[f64],
 ) -> Vec<Claimed> {
-    let mut scored: Vec<(f64, usize, Unit)> = Vec::new();
-    for ((candidate, (own, above)), covered) in candidates.iter().zip(texts).zip(covered) {
+    let mut scored: Vec<Quote> = Vec::new();
+    for ((candidate, (own, above)), about) in candidates.iter().zip(texts).zip(about) {
         // What stands around a unit counts for it as a heading does, a little less.
         let around: HashSet<String> = own | above;
-        for unit in units(&evidence[candidate.evidence].text) {
-            let words = stem_set(&evidence[candidate.evidence].text[unit.span.clone()]);
-            if words.len() < 3 {
+        let text = &evidence[candidate.evidence].text;
+        for quoted in quotable(text) {
+            let words: HashSet<String> = quoted.iter().flat_map(|unit| stems(&text[unit.span.clone()])).collect();
+            let direct = weights.coverage(&words, above);
+            if words.len() < 3 || direct < DIRECT_MIN {
                 continue;
             }
-            let direct = weights.coverage(&words, above);
             let context = weights.coverage(&words, &around);
-            let score = 0.7 * direct + 0.3 * context + RANK_WEIGHT * candidate.score + 0.15 * covered;
-            scored.push((score, candidate.evidence, unit));
+            let score = 0.7 * direct + 0.3 * context + RANK_WEIGHT * candidate.score + ABOUT_WEIGHT * about;
+            scored.push(Quote { score, part: candidate.evidence, units: quoted });
         }
     }
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.span.start.cmp(&b.2.span.start)));
-    let Some(best) = scored.first().map(|(score, ..)| *score) else { return Vec::new() };
-    let mut chosen: Vec<(f64, usize, Unit)> = Vec::new();
-    for (score, part, unit) in scored {
-        if chosen.len() >= QUOTES_MAX || score < 0.72 * best {
-            break;
-        }
-        let text = shown(&evidence[part].text[unit.span.clone()]);
-        let repeated = chosen.iter().any(|(_, other, unit)| shown(&evidence[*other].text[unit.span.clone()]) == text);
-        if !repeated {
-            chosen.push((score, part, unit));
+    scored.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.part.cmp(&b.part)));
+    let Some(best) = scored.first().map(|quote| quote.score) else { return Vec::new() };
+    let mut claims: Vec<Claimed> = Vec::new();
+    for quote in scored.iter().take_while(|quote| quote.score >= EXTRA_QUOTE * best).take(QUOTES_MAX) {
+        for unit in &quote.units {
+            let claim = claimed(evidence, quote.part, unit);
+            if !claims.iter().any(|other| other.text == claim.text) {
+                claims.push(claim);
+            }
         }
     }
-    chosen.iter().map(|(_, part, unit)| claimed(evidence, *part, unit)).collect()
+    claims
+}
+
+/// What can be quoted of a passage: each sentence and item by itself, a small table as a whole: its rows mean little alone.
+fn quotable(text: &str) -> Vec<Vec<Unit>> {
+    let units = units(text);
+    let mut quotable = Vec::new();
+    let mut at = 0;
+    while at < units.len() {
+        if units[at].kind == UnitKind::Row {
+            let table = table_of(&units, text, at);
+            at += table.len();
+            quotable.extend(table.chunks(ROWS_MAX).map(<[Unit]>::to_vec));
+        } else {
+            quotable.push(vec![units[at].clone()]);
+            at += 1;
+        }
+    }
+    quotable
 }

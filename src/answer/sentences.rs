@@ -17,8 +17,10 @@ pub struct Unit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnitKind {
     Sentence,
-    /// An item of a bulleted list, or a row of a table.
+    /// An item of a bulleted list.
     Item,
+    /// A row of a table, its header row included.
+    Row,
     /// An item of a numbered list.
     Step,
 }
@@ -39,7 +41,7 @@ pub fn units(text: &str) -> Vec<Unit> {
             let kind = if trimmed.starts_with(|c: char| c.is_ascii_digit()) { UnitKind::Step } else { UnitKind::Item };
             Some((range.start + (line.len() - line.trim_start().len()) + marker, kind))
         } else if trimmed.starts_with('|') {
-            Some((range.start, UnitKind::Item))
+            Some((range.start, UnitKind::Row))
         } else {
             None
         };
@@ -67,6 +69,26 @@ fn list_marker(line: &str) -> Option<usize> {
     let mark = if digits > 0 { rest.strip_prefix(['.', ')']) } else { rest.strip_prefix(['-', '*', '+', '•']) }?;
     let text = mark.strip_prefix(' ')?;
     Some(line.len() - text.len())
+}
+
+/// The rows of the table that `row` stands in, header first; `units` as they came from [`units`].
+pub fn table_of<'a>(units: &'a [Unit], text: &str, row: usize) -> &'a [Unit] {
+    let joined = |a: &Unit, b: &Unit| {
+        let between = &text[a.span.end..b.span.start];
+        a.kind == UnitKind::Row
+            && b.kind == UnitKind::Row
+            && between.matches('\n').count() <= 2
+            && !between.contains("\n\n")
+    };
+    let mut from = row;
+    while from > 0 && joined(&units[from - 1], &units[from]) {
+        from -= 1;
+    }
+    let mut to = row + 1;
+    while to < units.len() && joined(&units[to - 1], &units[to]) {
+        to += 1;
+    }
+    &units[from..to]
 }
 
 /// A list item stays whole; a paragraph is cut into sentences.
@@ -105,10 +127,14 @@ fn trimmed(text: &str, range: Range<usize>) -> Option<Range<usize>> {
 
 static LINK: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"!?\[([^\]]*)\]\([^)\s]*\)").ok());
 
+/// A single star or underscore where a word begins or ends.
+static EMPHASIS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(^|[\s(])[*_]|[*_]([\s).,;:!?]|$)").ok());
+
 /// A quote as it is shown: Markdown marks, link targets and line breaks removed. The quote itself stays verbatim in the citation.
 pub fn shown(quote: &str) -> String {
     let text = LINK.as_ref().map_or_else(|| quote.into(), |link| link.replace_all(quote, "$1"));
     let text = text.replace("**", "").replace("__", "").replace('`', "");
+    let text = EMPHASIS.as_ref().map_or_else(|| text.as_str().into(), |mark| mark.replace_all(&text, "$1$2"));
     let cells = text.trim().trim_matches('|').trim();
     let mut out = String::with_capacity(cells.len());
     for word in cells.split_whitespace() {
@@ -152,6 +178,7 @@ mod tests {
     fn what_is_shown_has_no_markup_and_no_link_target() {
         assert_eq!(shown("See **the**\n [form](https://evil.example/x) ![p](http://e/x.png)"), "See the form p");
         assert_eq!(shown("| a | b |"), "a | b");
+        assert_eq!(shown("*The* later 2 * 3 snake_case (_x_)."), "The later 2  3 snake_case (x).".replace("  ", " "));
     }
 
     proptest! {

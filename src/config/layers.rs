@@ -144,6 +144,23 @@ impl Layers {
             .collect()
     }
 
+    /// Every value in use, defaults included, by key; secrets masked. What cannot be used is shown as set.
+    pub fn effective(&self) -> Vec<Setting> {
+        let mut settings = self.settings();
+        let config: Config = Value::Table(self.merged.clone()).try_into().unwrap_or_default();
+        let Ok(sections) = Table::try_from(&config) else { return settings };
+        for (section, values) in &sections {
+            for (key, value) in values.as_table().into_iter().flatten() {
+                let key = format!("{section}.{key}");
+                if !self.origins.contains_key(&key) {
+                    settings.push(Setting { key, value: value.to_string(), origin: Origin::Default });
+                }
+            }
+        }
+        settings.sort_by(|a, b| a.key.cmp(&b.key));
+        settings
+    }
+
     fn value_of(&self, key: &str) -> Option<Value> {
         match key.split_once('.') {
             Some((section, key)) => self.merged.get(section)?.get(key).cloned(),

@@ -12,12 +12,12 @@ use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::secret::Secret;
 
 /// The whole configuration. Unknown keys are refused.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     pub server: ServerConfig,
@@ -28,7 +28,7 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
     /// Address to listen on. A public one needs `behind_tls_proxy = true`: the service itself speaks plain HTTP.
@@ -58,22 +58,24 @@ impl Default for ServerConfig {
     }
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
     /// Data directory: database, vectors, keys. Default: `countersign` under the user's data directory.
     pub dir: Option<PathBuf>,
     /// `postgres://…` as a role that does not own the tables; absent: SQLite in the data directory.
+    #[serde(skip_serializing)]
     pub database_url: Option<Secret>,
     pub database_url_file: Option<PathBuf>,
     /// The owner of the tables, for migrations.
+    #[serde(skip_serializing)]
     pub migrate_url: Option<Secret>,
     pub migrate_url_file: Option<PathBuf>,
     /// Connections in the pool; default 8.
     pub max_connections: Option<NonZeroU32>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmbeddingProvider {
     /// all-MiniLM-L6-v2 on this machine.
@@ -87,7 +89,7 @@ pub enum EmbeddingProvider {
     None,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EmbeddingConfig {
     pub provider: EmbeddingProvider,
@@ -101,18 +103,20 @@ pub struct EmbeddingConfig {
     pub model: Option<String>,
     /// Dimension of the provider's vectors.
     pub dim: Option<NonZeroU16>,
+    #[serde(skip_serializing)]
     pub api_key: Option<Secret>,
     pub api_key_file: Option<PathBuf>,
     /// Allow a provider on this machine or network (Ollama, vLLM, llama.cpp).
     pub allow_private_network: bool,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LlmConfig {
     /// Base URL of an OpenAI-compatible provider, as `https://host/v1`; absent: extractive answers.
     pub base_url: Option<String>,
     pub model: Option<String>,
+    #[serde(skip_serializing)]
     pub api_key: Option<Secret>,
     pub api_key_file: Option<PathBuf>,
     pub allow_private_network: bool,
@@ -142,7 +146,7 @@ impl Default for LlmConfig {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetrieveConfig {
     /// Chunks asked of each leg before fusion.
@@ -157,7 +161,7 @@ impl Default for RetrieveConfig {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     #[default]
@@ -165,7 +169,7 @@ pub enum LogFormat {
     Json,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
     pub log_format: LogFormat,

@@ -37,13 +37,14 @@ pub(super) async fn sparse(store: &Store, tenant: TenantId, limit: i64) -> sqlx:
     load(store, tenant, STATEMENT, limit).await
 }
 
-/// The next chunks without a vector: most asked first, then newest.
+/// The next chunks without a vector: most asked first, then prose before cards of records (a record is found by its identifiers and words,
+/// a policy by what it means), then newest.
 pub(super) async fn dense(store: &Store, tenant: TenantId, limit: i64) -> sqlx::Result<Vec<PendingChunk>> {
     const STATEMENT: &str = "SELECT c.chunk_id, c.document_id, c.version, c.span_start, c.span_end, c.heading_path, c.text_sha256, \
         d.source_id, d.kind, d.audience, d.effective_from_day, d.effective_to_day, d.superseded_from_day \
         FROM chunk c JOIN document d ON d.tenant_id = c.tenant_id AND d.document_id = c.document_id \
         WHERE c.tenant_id = $1 AND c.dense_state = 0 AND c.sparse_state = 1 \
-        ORDER BY c.asked DESC, c.added_at_us DESC, c.document_id LIMIT $2";
+        ORDER BY c.asked DESC, CASE WHEN d.record_id IS NULL THEN 0 ELSE 1 END, c.added_at_us DESC, c.document_id LIMIT $2";
     load(store, tenant, STATEMENT, limit).await
 }
 

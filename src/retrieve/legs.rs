@@ -15,6 +15,8 @@ use crate::vector::{Filter, Hit};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
+    /// Records were looked up by identifier; nothing had to be searched.
+    Lookup,
     /// Keywords and vectors.
     Hybrid,
     /// Keywords only: no embedding model is configured.

@@ -3,6 +3,7 @@
 mod access_matrix;
 mod architecture;
 mod audit_trail;
+mod cli;
 mod content;
 mod cross_tenant;
 mod faulty_vector;

@@ -37,7 +37,11 @@ const SHIPMENT_FIELDS: &[FieldSpec] = &[
     date("estimated_delivery", "Estimated delivery", &["carrier eta", "estimate", "expected delivery"]),
     moment("delivered_at", "Delivered", &["arrived", "when was it delivered"]),
     moment("last_event_at", "Last movement", &["last scan", "last event", "last seen", "movement"]),
-    text("last_event", "Last event", &["latest scan", "what happened last"]),
+    text(
+        "last_event",
+        "Last event",
+        &["latest scan", "what happened last", "seen last", "last seen", "last scan", "where is it now"],
+    ),
     text("exception", "Carrier exception", &["delivery exception", "problem", "lost", "damaged in transit"]),
     text("delivery_name", "Deliver to", &["recipient", "signed by"]),
     text("delivery_address", "Delivery address", &["address", "ship to", "where to"]),

@@ -32,7 +32,7 @@ const PURCHASE_ORDER_FIELDS: &[FieldSpec] = &[
     date(
         "promised_date",
         "Promised date",
-        &["confirmed date", "eta", "when does it arrive", "supplier promise", "arrive"],
+        &["confirmed date", "eta", "when does it arrive", "supplier promise", "arrive", "expected", "due"],
     ),
     date(
         "ship_date",

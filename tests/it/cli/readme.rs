@@ -1,0 +1,27 @@
+//! The tour of the README, run as it is written.
+
+use super::bench::Bench;
+
+const README: &str = include_str!("../../../README.md");
+
+#[cfg(unix)]
+#[test]
+fn the_tour_of_the_readme_runs_as_written_and_cites_the_policy_and_the_record() {
+    let bench = Bench::new();
+    let script = README.split_once("```sh tour\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+    let output = bench.shell(script);
+    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("orders.csv:4:Amount"), "{told}");
+    assert!(told.contains("Order SO-1042 · total (order, shop, version 1)\n      Total: 84.00 EUR"), "{told}");
+    assert!(told.contains("(policy POL-1, shop, version 1)"), "{told}");
+    assert!(told.contains("needs the approval of a team lead"), "{told}");
+}
+
+#[test]
+fn every_file_the_readme_links_to_is_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for link in README.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        assert!(link.starts_with("http") || root.join(link).exists(), "{link}");
+    }
+}
