@@ -107,10 +107,11 @@ async fn postgres_pool(options: &PoolOptions) -> sqlx::Result<AnyPool> {
 
 async fn migrate_postgres(options: &PoolOptions) -> Result<(), StoreError> {
     let owner_url = options.migrate_url.as_ref().unwrap_or(&options.url);
-    let owner = AnyPoolOptions::new().max_connections(1).connect(owner_url).await?;
+    let one = || AnyPoolOptions::new().max_connections(1).acquire_timeout(options.acquire_timeout);
+    let owner = one().connect(owner_url).await?;
     migrate::run(&owner, Dialect::Postgres).await?;
     if options.migrate_url.is_some() {
-        let mut app = AnyPoolOptions::new().max_connections(1).connect(&options.url).await?.acquire().await?;
+        let mut app = one().connect(&options.url).await?.acquire().await?;
         let role: String = sqlx::query("SELECT current_user::text").fetch_one(&mut *app).await?.get(0);
         migrate::grant(&owner, &role).await?;
     }
