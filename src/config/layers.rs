@@ -48,10 +48,16 @@ pub enum ConfigError {
 }
 
 /// Layers from the lowest to the highest; a later one wins key by key.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Layers {
     merged: Table,
     origins: BTreeMap<String, Origin>,
+}
+
+impl fmt::Debug for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.settings()).finish()
+    }
 }
 
 const ENV_PREFIX: &str = "COUNTERSIGN_";
@@ -87,13 +93,14 @@ impl Layers {
                 continue;
             };
             let (section, key) = (section.to_lowercase(), key.to_lowercase());
-            self.set(&section, &key, scalar(&text), Origin::Environment(name));
+            let value = value_of(&section, &key, &text);
+            self.set(&section, &key, value, Origin::Environment(name));
         }
     }
 
     /// A flag.
     pub fn flag(&mut self, section: &str, key: &str, text: &str) {
-        self.set(section, key, scalar(text), Origin::Flag);
+        self.set(section, key, value_of(section, key, text), Origin::Flag);
     }
 
     fn set(&mut self, section: &str, key: &str, value: Value, origin: Origin) {
@@ -167,6 +174,11 @@ impl Layers {
             None => self.merged.get(key).cloned(),
         }
     }
+}
+
+/// A secret is text even when it looks like a number: as one it would be refused, and the refusal would quote it.
+fn value_of(section: &str, key: &str, text: &str) -> Value {
+    if SECRETS.contains(&format!("{section}.{key}").as_str()) { Value::String(text.to_owned()) } else { scalar(text) }
 }
 
 fn scalar(text: &str) -> Value {
