@@ -17,8 +17,8 @@ pub(super) struct ApiDocument(pub Arc<str>);
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route { access: Access::Public, methods: routes!(openapi_json) },
-        Route { access: Access::Public, methods: routes!(docs_page) },
+        Route { access: Access::Documentation, methods: routes!(openapi_json) },
+        Route { access: Access::Documentation, methods: routes!(docs_page) },
     ]
 }
 

@@ -19,6 +19,8 @@ use crate::access::{Role, authenticate};
 pub enum Access {
     /// No credential is looked at.
     Public,
+    /// The API's documentation: public while `server.public_docs` says so, else for every principal.
+    Documentation,
     /// The platform's operator, by the key in the data directory.
     Operator,
     /// Principals with at least one of these roles.
@@ -67,7 +69,12 @@ pub fn assemble(app: &App, routes: Vec<Route>, mut api: OpenApi) -> (Router<App>
     let mut router = Router::new();
     for route in routes {
         let (schemas, paths, methods) = route.methods;
-        let guarded = methods.route_layer(middleware::from_fn_with_state((app.clone(), route.access), guard));
+        let access = match route.access {
+            Access::Documentation if app.config.server.public_docs => Access::Public,
+            Access::Documentation => EVERYONE,
+            access @ (Access::Public | Access::Operator | Access::Roles(_)) => access,
+        };
+        let guarded = methods.route_layer(middleware::from_fn_with_state((app.clone(), access), guard));
         let Some(path) = paths.paths.keys().next().cloned() else { continue };
         router = router.route(&path, guarded);
         let components = api.components.get_or_insert_default();
@@ -80,7 +87,7 @@ pub fn assemble(app: &App, routes: Vec<Route>, mut api: OpenApi) -> (Router<App>
 /// Decides before the body is read.
 async fn guard(State((app, access)): State<(App, Access)>, mut request: Request, next: Next) -> Response {
     let outcome = match access {
-        Access::Public => Ok(None),
+        Access::Public | Access::Documentation => Ok(None),
         Access::Operator => operator(&app, request.headers()).map(|()| None),
         Access::Roles(roles) => principal(&app, request.headers(), roles).await.map(Some),
     };

@@ -7,7 +7,7 @@ use countersign::http::{Access, RouteRow};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::harness::{Call, Engine, TestApp, unique};
+use crate::harness::{Call, Engine, Setup, TestApp, unique};
 
 const CALLERS: [&str; 12] = [
     "nobody",
@@ -112,7 +112,7 @@ async fn the_api_document_lists_the_routes_of_the_table_and_no_others() {
     assert_eq!(documented, table);
     // A row that no guard stands before has to say so.
     for row in rows() {
-        let open = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"].contains(&row.path.as_str());
+        let open = ["/healthz", "/readyz", "/metrics"].contains(&row.path.as_str());
         assert_eq!(row.access == Access::Public, open, "{}", row.path);
     }
 }
@@ -185,4 +185,19 @@ async fn lowered_suspended_and_revoked_take_effect_at_once(#[values(Engine::Sqli
     app.get(app.b.key("admin"), "/v1/me").await.ok();
     app.call("PATCH", &tenant).key(&app.operator_key).json(&json!({ "suspended": false })).send().await.ok();
     app.get(admin, "/v1/me").await.ok();
+}
+
+#[tokio::test]
+async fn the_documentation_can_be_put_behind_a_key() {
+    let mut config = countersign::config::Config::default();
+    for public in [true, false] {
+        config.server.public_docs = public;
+        let setup = Setup { config: config.clone(), ..Setup::default() };
+        let app = TestApp::with(Engine::Sqlite, setup).await.expect("SQLite is always there");
+        for path in ["/docs", "/openapi.json"] {
+            let status = app.call("GET", path).send().await.status;
+            assert_eq!(status, if public { 200 } else { 401 }, "{path}");
+            app.get(app.a.key("agent"), path).await.ok();
+        }
+    }
 }
