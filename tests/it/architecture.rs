@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Modules of `src/` in flow order; one may use those before it, and itself. A group is a set of neighbours that ignore each other.
 const FLOW: &[&[&str]] = &[
     &["canonical", "clock", "ids", "secret"],
-    &["config", "net", "store"],
+    &["config", "net", "store", "telemetry"],
     &["audit"],
     &["access"],
     &["vector", "llm"],
@@ -18,6 +18,7 @@ const FLOW: &[&[&str]] = &[
     &["answer"],
     &["demo"],
     &["app"],
+    &["start"],
     &["http"],
     &["cli"],
 ];
@@ -182,7 +183,7 @@ fn sql_stands_in_foundations_and_stages_only() {
 fn the_raw_vector_engine_stays_in_its_module() {
     for (file, text) in sources() {
         assert!(
-            file.starts_with("vector/") || !text.contains("qdrant_edge"),
+            file.starts_with("vector/") || !text.contains("qdrant_edge::"),
             "{file} uses the engine past VectorStore"
         );
     }

@@ -17,6 +17,7 @@ mod minilm;
 mod outgoing;
 mod rls;
 mod samples;
+mod secrets;
 mod stub_llm;
 mod transactions;
 mod vector_store;
