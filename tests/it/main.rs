@@ -1,6 +1,7 @@
 //! One test binary: each file is a behaviour.
 
 mod access_matrix;
+mod answers;
 mod architecture;
 mod cli;
 mod content;
@@ -11,6 +12,7 @@ mod idempotency;
 mod limits;
 mod llm_outcomes;
 mod minilm;
+mod openai_client;
 mod outgoing;
 mod rls;
 mod samples;
