@@ -148,7 +148,6 @@ async fn refuse_encoded_body(request: Request, next: middleware::Next) -> axum::
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding", "send the body uncompressed").into_response()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the signature CatchPanicLayer asks for")]
 fn panicked(_cause: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {
     tracing::error!("a handler panicked");
     Problem::new(
