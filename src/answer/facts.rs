@@ -83,7 +83,9 @@ pub fn asked(found: &Found, words: &str) -> Asked {
     for one in &matches {
         asked.understood.push(one.at.clone());
         if has(one) {
-            if !asked.fields.iter().any(|spec| spec.name == one.spec.name) && !(one.of_line && asked.lines) {
+            let there = asked.fields.iter().any(|spec| spec.name == one.spec.name);
+            let with_its_line = one.of_line && asked.lines;
+            if !there && !with_its_line {
                 asked.fields.push(one.spec);
             }
         } else if !matches
