@@ -37,6 +37,7 @@ const WITHOUT_TENANT: &[(&str, &str)] = &[
     ("FROM pg_roles", "the start-up check of the role"),
     ("SELECT current_user", "the role that serves"),
     ("set_config('app.tenant'", "what sets the tenant"),
+    ("pg_advisory_xact_lock", "the tenant is in the lock's name"),
     ("SELECT 1", "the readiness probe"),
     ("GRANT ", "rights of the role that serves"),
     ("REVOKE ", "rights of the role that serves"),
