@@ -68,10 +68,10 @@ fn orders(c: &DemoCompany, report: &mut Report<'_>) {
         if order.delivered_at.is_none() && ago(c, order.promised_on) > 1 {
             report("late_against_promise", id);
         }
-        if let Some(shipped) = order.shipped_at.filter(|_| order.status == "part_shipped") {
-            if ago(c, shipped.date()) > 7 {
-                report("partial_shipment_overdue", id);
-            }
+        if let Some(shipped) = order.shipped_at.filter(|_| order.status == "part_shipped")
+            && ago(c, shipped.date()) > 7
+        {
+            report("partial_shipment_overdue", id);
         }
         prices(c, order, report);
     }

@@ -166,7 +166,6 @@ async fn refuse_nul(request: Request, next: middleware::Next) -> axum::response:
     next.run(request).await
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the signature CatchPanicLayer asks for")]
 fn panicked(_cause: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {
     tracing::error!("a handler panicked");
     Problem::new(

@@ -216,7 +216,7 @@ async fn an_upsert_replaces_and_a_delete_removes(store: &dyn VectorStore) {
 
 async fn ids_are_scrolled_in_pages(store: &dyn VectorStore) {
     let tenant = empty_tenant(store, "scroll").await;
-    let vector = |n: usize| (n % 2 == 0).then_some([1.0, 0.0, 0.0, 0.0]);
+    let vector = |n: usize| n.is_multiple_of(2).then_some([1.0, 0.0, 0.0, 0.0]);
     store.upsert(tenant, (0..25).map(|n| point(&format!("p{n}"), "x", vector(n))).collect()).await.expect("upsert");
     let mut expected: Vec<StoredId> =
         (0..25).map(|n| StoredId { chunk_id: id(&format!("p{n}")), has_dense: n % 2 == 0 }).collect();

@@ -1,6 +1,7 @@
 //! One test binary: each file is a behaviour.
 
 mod access_matrix;
+mod answers;
 mod architecture;
 mod audit_trail;
 mod cli;
@@ -14,6 +15,7 @@ mod index_recovery;
 mod limits;
 mod llm_outcomes;
 mod minilm;
+mod openai_client;
 mod outgoing;
 mod rls;
 mod samples;
