@@ -18,12 +18,12 @@ pub mod llm;
 pub mod vector;
 
 // Stages, in flow order.
-pub mod answer;
 pub mod document;
-pub mod index;
 pub mod record;
-pub mod retrieve;
 pub mod source;
+pub mod index;
+pub mod retrieve;
+pub mod answer;
 
 // The demo company: files only, used by no stage.
 pub mod demo;

@@ -138,13 +138,7 @@ fn write_lines(writer: &mut Writer, record: &Record, schema: &KindSchema, part: 
 
 /// Unknown source fields that are single values; lists, objects and field names the schema knows are left out.
 fn write_extra(writer: &mut Writer, record: &Record, schema: &KindSchema) {
-    // A source column called "standard_cost" that the mapping forgot must not reach the main card.
-    let guarded: HashSet<String> = schema
-        .fields
-        .iter()
-        .filter(|spec| spec.class == Class::Cost)
-        .flat_map(|spec| [bare_name(spec.name), bare_name(spec.label)])
-        .collect();
+    let guarded = guarded(schema);
     let mut heading = "\nOther:";
     for (name, value) in &record.extra {
         let Some(text) = plain(value).filter(|_| !is_cost_name(&guarded, name)) else { continue };
@@ -155,6 +149,21 @@ fn write_extra(writer: &mut Writer, record: &Record, schema: &KindSchema) {
         let more = if cut < text.len() { " …" } else { "" };
         writer.text.push_str(&format!("\n{}: {}{more}", one_line(name), &text[..cut]));
     }
+}
+
+/// Bare names of a kind's cost fields: a source column called "standard_cost" that the mapping forgot must not be shown to everyone.
+fn guarded(schema: &KindSchema) -> HashSet<String> {
+    schema
+        .fields
+        .iter()
+        .filter(|spec| spec.class == Class::Cost)
+        .flat_map(|spec| [bare_name(spec.name), bare_name(spec.label)])
+        .collect()
+}
+
+/// Whether a field of `Record::extra` looks like what the company pays or earns, so that it is for roles that may see cost only.
+pub fn is_cost_extra(kind: crate::record::RecordKind, name: &str) -> bool {
+    is_cost_name(&guarded(schema::schema(kind)), name)
 }
 
 /// Letters and digits only: `StandardCost`, `standard_cost` and "Standard cost" are one name.

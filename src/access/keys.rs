@@ -86,8 +86,8 @@ pub async fn create(
     expires_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(KeyId, KeyText), AccessError> {
-    if name.is_empty() || name.len() > 200 {
-        return Err(AccessError::Invalid("a key needs a name of 1 to 200 bytes"));
+    if name.is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
+        return Err(AccessError::Invalid("a key needs a name of 1 to 200 bytes without control characters"));
     }
     if let Some(user) = user {
         super::users::get(tx, user).await?;

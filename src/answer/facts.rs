@@ -183,7 +183,7 @@ pub fn claims(evidence: &[Evidence], cards: &[usize], asked: &Asked) -> Vec<Clai
                 let of_line = span.path.starts_with("lines.");
                 let value = &evidence[card].text[span.value_start..span.value_end];
                 let position = line_number(&span.path).map_or_else(String::new, |n| format!(", line {}", n + 1));
-                let text = format!("{title}{position}: {}: {value}", spec.label);
+                let text = visible(&format!("{title}{position}: {}: {value}", spec.label));
                 let cited = if of_line { span.value_start..span.value_end } else { span.start..span.end };
                 claims.push(Claimed {
                     text,
@@ -212,7 +212,7 @@ fn line_claims(evidence: &Evidence, card: usize) -> Vec<Claimed> {
         .into_iter()
         .take(LINES_MAX)
         .map(|(number, span)| Claimed {
-            text: format!("{}, line {}: {}", evidence.title, number + 1, &evidence.text[span.clone()]),
+            text: visible(&format!("{}, line {}: {}", evidence.title, number + 1, &evidence.text[span.clone()])),
             cites: vec![Cite { evidence: card, span, field: Some(format!("lines.{number}")) }],
         })
         .collect()
@@ -229,7 +229,7 @@ pub fn summary(evidence: &[Evidence], cards: &[usize], fields: usize) -> Vec<Cla
             }
             if let Some(span) = evidence[card].spans.iter().find(|span| span.path == *name) {
                 let quote = &evidence[card].text[span.start..span.end];
-                let text = format!("{}: {quote}", evidence[card].title);
+                let text = visible(&format!("{}: {quote}", evidence[card].title));
                 claims.push(Claimed {
                     text,
                     cites: vec![Cite { evidence: card, span: span.start..span.end, field: Some(span.path.clone()) }],
@@ -244,11 +244,16 @@ pub fn summary(evidence: &[Evidence], cards: &[usize], fields: usize) -> Vec<Cla
 pub fn named(evidence: &[Evidence], card: usize, kind: RecordKind) -> Option<Claimed> {
     let field = schema(kind).title_field;
     let span = evidence[card].spans.iter().find(|span| span.path == field)?;
-    let text = format!("{}: {}", evidence[card].title, &evidence[card].text[span.start..span.end]);
+    let text = visible(&format!("{}: {}", evidence[card].title, &evidence[card].text[span.start..span.end]));
     Some(Claimed {
         text,
         cites: vec![Cite { evidence: card, span: span.start..span.end, field: Some(span.path.clone()) }],
     })
+}
+
+/// Hidden and direction-changing characters as marks: what a person reads is what is there.
+fn visible(text: &str) -> String {
+    ingest::text::visible_marks(text).into_owned()
 }
 
 fn leaf(path: &str) -> &str {

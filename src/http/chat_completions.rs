@@ -103,10 +103,9 @@ async fn chat_completions(
         Ok(answer) => answer,
         Err(problem) => return openai_error(&problem),
     };
-    let base = headers
-        .get("host")
-        .and_then(|host| host.to_str().ok())
-        .map_or_else(String::new, |host| format!("http://{host}"));
+    let scheme = if app.config.server.behind_tls_proxy { "https" } else { "http" };
+    let host = headers.get("host").and_then(|host| host.to_str().ok());
+    let base = host.map_or_else(String::new, |host| format!("{scheme}://{host}"));
     let completion = Completion::new(&app, &answer, &text, &base);
     if body.stream {
         sse(completion.chunks(body.stream_options.is_some_and(|options| options.include_usage)))

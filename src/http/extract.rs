@@ -47,9 +47,7 @@ fn json_problem(rejection: &JsonRejection) -> Problem {
         ),
         JsonRejection::JsonDataError(error) => Problem::unprocessable("body", place(&error.body_text())),
         JsonRejection::JsonSyntaxError(error) => Problem::bad_request("json", place(&error.body_text())),
-        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is larger than this server accepts")
-        }
+        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
         _ => Problem::bad_request("body", "the body could not be read"),
     }
 }

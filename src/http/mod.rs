@@ -101,7 +101,9 @@ pub fn router(app: &App) -> Router {
         .layer(middleware::from_fn(detach::detach))
         .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(body_max))
+        .layer(middleware::map_response(too_large_is_a_problem))
         .layer(middleware::from_fn(refuse_encoded_body))
+        .layer(middleware::from_fn(refuse_nul))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, app.config.request_timeout()))
         .layer(middleware::from_fn(metrics::count))
@@ -146,6 +148,22 @@ async fn refuse_encoded_body(request: Request, next: middleware::Next) -> axum::
         return next.run(request).await;
     }
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding", "send the body uncompressed").into_response()
+}
+
+/// The body limit answers in plain text; clients are promised problem documents.
+async fn too_large_is_a_problem(response: axum::response::Response) -> axum::response::Response {
+    let bare = response.status() == StatusCode::PAYLOAD_TOO_LARGE
+        && response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/problem+json");
+    if bare { Problem::too_large().into_response() } else { response }
+}
+
+/// PostgreSQL stores no NUL in a text; in a path or query it is the client's mistake, not the database's error. Bodies are checked where
+/// they are read.
+async fn refuse_nul(request: Request, next: middleware::Next) -> axum::response::Response {
+    if request.uri().to_string().contains("%00") {
+        return Problem::bad_request("nul", "an address holds no NUL character").into_response();
+    }
+    next.run(request).await
 }
 
 fn panicked(_cause: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {

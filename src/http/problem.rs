@@ -57,6 +57,10 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "your role does not allow this")
     }
 
+    pub fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is larger than this server accepts")
+    }
+
     /// Logs the cause once; replies without it.
     pub fn internal(cause: &dyn std::error::Error) -> Self {
         tracing::error!(error = %cause, "request failed");

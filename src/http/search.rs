@@ -69,6 +69,9 @@ pub(super) fn question_text(text: &str) -> Result<(), Problem> {
     if text.trim().is_empty() || text.len() > QUESTION_MAX {
         return Err(Problem::unprocessable("question", "a question has 1 to 8,000 bytes"));
     }
+    if text.contains('\0') {
+        return Err(Problem::unprocessable("question", "a question holds no NUL character"));
+    }
     Ok(())
 }
 

@@ -199,7 +199,14 @@ impl Found {
             version: self.version,
             fields: shown(&self.record.fields),
             lines: self.record.lines.iter().map(shown).collect(),
-            extra: json!(self.record.extra),
+            extra: self
+                .record
+                .extra
+                .iter()
+                .filter(|(name, _)| costs || !ingest::card::is_cost_extra(self.record.kind, name))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
             source_time_us: self.record.source_time.map(jiff::Timestamp::as_microsecond),
             seen_at_us: self.seen_at_us,
             synced_at_us: self.synced_at_us,

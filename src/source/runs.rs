@@ -122,15 +122,20 @@ pub async fn finish_run(
     })
 }
 
+/// A column's name may be any text of the input; PostgreSQL stores no NUL.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 async fn keep_rejections(tx: &mut TenantTx, run: RunId, rejections: &[Rejection]) -> sqlx::Result<()> {
     let rows = rejections.iter().take(REJECTIONS_MAX).zip(1i64..).map(|(rejection, seq)| {
         vec![
             run.to_string().into(),
             seq.into(),
-            rejection.file.clone().into(),
+            without_nul(&rejection.file).into(),
             rejection.row.and_then(|row| i64::try_from(row).ok()).into(),
-            rejection.column.clone().into(),
-            rejection.reason.clone().into(),
+            rejection.column.as_deref().map(without_nul).into(),
+            without_nul(&rejection.reason).into(),
         ]
     });
     let head = "INSERT INTO ingest_rejection (tenant_id, run_id, seq, file, row_number, column_name, reason)";

@@ -75,6 +75,23 @@ fn refuse(field: &str, reason: impl Into<String>) -> WireError {
     WireError { field: Some(field.to_owned()), reason: reason.into() }
 }
 
+/// PostgreSQL stores no NUL in a text: an item with one is refused on both engines, so that both hold the same.
+fn refuse_nul(item: &impl Serialize) -> Result<(), WireError> {
+    fn found(json: &Json) -> bool {
+        match json {
+            Json::String(text) => text.contains('\0'),
+            Json::Array(items) => items.iter().any(found),
+            Json::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || found(value)),
+            Json::Null | Json::Bool(_) | Json::Number(_) => false,
+        }
+    }
+    let holds_nul = serde_json::to_value(item).is_ok_and(|json| found(&json));
+    if holds_nul {
+        return Err(WireError { field: None, reason: "holds a NUL character".into() });
+    }
+    Ok(())
+}
+
 impl PushedRecord {
     pub fn from_record(record: Record, audience: Vec<String>) -> Self {
         let tagged = |fields: Fields| -> BTreeMap<String, Json> {
@@ -93,6 +110,7 @@ impl PushedRecord {
 
     /// The typed record and its audience.
     pub fn into_record(self) -> Result<(Record, Vec<String>), WireError> {
+        refuse_nul(&self)?;
         let kind: RecordKind =
             self.kind.parse().map_err(|error: ingest::record::UnknownKind| refuse("kind", error.to_string()))?;
         let id_ok = (1..=500).contains(&self.external_id.len()) && !self.external_id.chars().any(char::is_control);
@@ -213,6 +231,7 @@ impl PushedDocument {
 
     /// The parsed document and its audience.
     pub fn into_document(self, limits: &ingest::Limits) -> Result<(Document, Vec<String>), WireError> {
+        refuse_nul(&self)?;
         let id_ok = (1..=500).contains(&self.external_id.len()) && !self.external_id.chars().any(char::is_control);
         if !id_ok || self.external_id.starts_with("record:") {
             return Err(refuse(

@@ -45,14 +45,14 @@ impl Store {
         TenantTx::begin(&self.write, self.dialect, self.dialect.begin_write(), tenant).await
     }
 
-    /// The platform's own scope: the list of tenants and nothing inside one.
+    /// The platform's own scope, for reading: the list of tenants and nothing inside one. A tenant is created and changed inside itself.
     pub async fn begin_operator(&self) -> sqlx::Result<OperatorTx> {
-        OperatorTx::begin(&self.write, self.dialect).await
+        OperatorTx::begin(&self.read, self.dialect).await
     }
 
     /// Whether the database answers.
     pub async fn ping(&self) -> sqlx::Result<()> {
-        let mut tx = OperatorTx::begin(&self.read, self.dialect).await?;
+        let mut tx = self.begin_operator().await?;
         sqlx::query("SELECT 1").execute(tx.conn()).await?;
         tx.rollback().await
     }

@@ -54,23 +54,19 @@ impl TenantTx {
     }
 }
 
-/// A transaction over the list of tenants. Row-level security shows it no row of any other table.
+/// A reading transaction over the list of tenants. Row-level security shows it no row of any other table.
 pub struct OperatorTx {
     tx: Transaction<'static, Any>,
 }
 
 impl OperatorTx {
     pub(super) async fn begin(pool: &AnyPool, dialect: Dialect) -> sqlx::Result<Self> {
-        let tx = begin_scoped(pool, dialect, dialect.begin_write(), "operator").await?;
+        let tx = begin_scoped(pool, dialect, "BEGIN", "operator").await?;
         Ok(Self { tx })
     }
 
     pub fn conn(&mut self) -> &mut AnyConnection {
         &mut self.tx
-    }
-
-    pub async fn commit(self) -> sqlx::Result<()> {
-        self.tx.commit().await
     }
 
     pub async fn rollback(self) -> sqlx::Result<()> {

@@ -1,0 +1,163 @@
+//! A tenant with everything in it: a person of each role, keys in every state, records, documents, a run. Every text of it holds the
+//! tenant's marker word, so that a word of one tenant in front of another is found wherever it shows up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use countersign::access::{Role, keys, tenants, users};
+use countersign::audit::Actor;
+use countersign::ids::TenantId;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::TestApp;
+
+/// What a seeded tenant has.
+#[derive(Debug, Clone, Default)]
+pub struct Tenant {
+    /// The word in all of its texts; lower-case letters and digits.
+    pub marker: String,
+    pub id: Option<TenantId>,
+    /// Key texts by caller: each role's name, `suspended`, `revoked`, `expired`.
+    pub keys: BTreeMap<&'static str, String>,
+    pub users: BTreeMap<&'static str, String>,
+    pub key_ids: BTreeMap<&'static str, String>,
+    pub source: String,
+    pub run_id: String,
+    /// Record ids by kind.
+    pub records: BTreeMap<String, String>,
+    /// Document ids by external id's last word.
+    pub documents: BTreeMap<String, String>,
+}
+
+impl Tenant {
+    pub fn id(&self) -> TenantId {
+        self.id.expect("seeded")
+    }
+
+    pub fn key(&self, caller: &str) -> &str {
+        &self.keys[caller]
+    }
+
+    /// Every id of the tenant that a request could name.
+    pub fn all_ids(&self) -> Vec<&String> {
+        let ids = self.users.values().chain(self.key_ids.values()).chain(self.records.values());
+        ids.chain(self.documents.values()).chain([&self.run_id]).collect()
+    }
+}
+
+/// Amounts that only roles with sight of costs may read.
+pub const COST: &str = "4137.77";
+pub const MARGIN: &str = "61.83";
+
+pub fn order(marker: &str, number: u32, status: &str) -> Value {
+    json!({
+        "kind": "order", "external_id": format!("SO-{number}"),
+        "fields": {
+            "status": status, "customer_id": "C-1", "customer_name": format!("Customer {marker}"),
+            "customer_email": format!("buyer.{marker}@example.com"), "total": "84.00 EUR",
+            "note": format!("gift for {marker}"),
+        },
+        "lines": [{ "sku": "SKU-7", "name": format!("Lamp {marker}"), "quantity": 2 }],
+        "extra": { "legacy_note": format!("imported {marker}") },
+    })
+}
+
+pub fn product(marker: &str) -> Value {
+    json!({
+        "kind": "product", "external_id": "SKU-7",
+        "fields": {
+            "sku": "SKU-7", "name": format!("Lamp {marker}"), "list_price": "42.00 EUR",
+            "standard_cost": format!("{COST} EUR"), "margin_percent": MARGIN,
+        },
+    })
+}
+
+pub fn policy(marker: &str, id: &str, from: &str, supersedes: &[&str], body: &str) -> Value {
+    json!({
+        "external_id": format!("policies/{id}"), "kind": "policy", "title": format!("Refund policy {marker} {id}"),
+        "content": format!("# Refunds\n\n{body} The desk of {marker} decides about refunds.\n"),
+        "meta": {
+            "policy_id": id, "effective_from": from, "effective_to": null, "supersedes": supersedes, "scope": {},
+            "audience": [], "extra": {},
+        },
+    })
+}
+
+/// Makes the tenant and fills it through the API.
+pub async fn tenant(app: &TestApp, marker: String) -> Tenant {
+    let id = TenantId::mint();
+    let mut tenant = Tenant { source: format!("erp-{marker}"), marker, id: Some(id), ..Tenant::default() };
+    people(app, &mut tenant).await;
+    content(app, &mut tenant).await;
+    tenant
+}
+
+async fn people(app: &TestApp, tenant: &mut Tenant) {
+    let (now, operator, marker) = (app.app.clock.now(), Actor::operator(), tenant.marker.clone());
+    let mut tx = app.app.store.begin_write(tenant.id()).await.unwrap();
+    tenants::create(&mut tx, &marker, &format!("Company {marker}"), now).await.unwrap();
+    let people = [
+        ("agent", Role::Agent),
+        ("reviewer", Role::Reviewer),
+        ("approver", Role::Approver),
+        ("admin", Role::Admin),
+        ("auditor", Role::Auditor),
+        ("suspended", Role::Admin),
+        ("revoked", Role::Admin),
+        ("expired", Role::Admin),
+    ];
+    for (name, role) in people {
+        let email = format!("{name}.{marker}@example.com");
+        let (full_name, roles) = (format!("{name} {marker}"), BTreeSet::from([role]));
+        let user = users::create(&mut tx, &operator, &email, &full_name, &roles, now).await.unwrap();
+        let expires = (name == "expired").then(|| now + SignedDuration::from_secs(1));
+        let key_name = format!("{name} key {marker}");
+        let (key_id, key) = keys::create(&mut tx, &operator, Some(user), &key_name, expires, now).await.unwrap();
+        match name {
+            "suspended" => drop(users::change(&mut tx, &operator, user, None, Some(true), now).await.unwrap()),
+            "revoked" => keys::revoke(&mut tx, &operator, key_id, now).await.unwrap(),
+            _ => {}
+        }
+        tenant.users.insert(name, user.to_string());
+        tenant.key_ids.insert(name, key_id.to_string());
+        tenant.keys.insert(name, key.reveal().to_owned());
+    }
+    let service = keys::create(&mut tx, &operator, None, &format!("service {marker}"), None, now).await.unwrap();
+    tenant.key_ids.insert("integration", service.0.to_string());
+    tenant.keys.insert("integration", service.1.reveal().to_owned());
+    tx.commit().await.unwrap();
+    app.app.clock.advance(SignedDuration::from_secs(2));
+}
+
+async fn content(app: &TestApp, tenant: &mut Tenant) {
+    let (marker, source) = (tenant.marker.clone(), tenant.source.clone());
+    let key = tenant.key("integration").to_owned();
+    let run = app.call("POST", &format!("/v1/sources/{source}/runs")).key(&key).send().await.ok().json();
+    tenant.run_id = run["run_id"].as_str().unwrap().to_owned();
+    let records = [order(&marker, 1042, "shipped"), product(&marker)];
+    app.push_records(&key, &source, &records).await.ok();
+    let mut approvers = policy(&marker, "POL-9", "2026-01-01", &[], "Only approvers read this.");
+    approvers["audience"] = json!(["approver", "admin"]);
+    let documents = [
+        policy(&marker, "POL-1", "2026-01-01", &[], "A refund above 100.00 EUR needs a second pair of eyes."),
+        approvers,
+        policy(&marker, "POL-2", "2026-06-01", &["POL-1"], "From June a refund needs no second pair of eyes."),
+        json!({ "external_id": "runbooks/lost-parcel", "kind": "runbook", "title": format!("Lost parcel {marker}"),
+            "content": format!("# Lost parcel\n\nAsk the carrier of {marker} for a trace, then reship.\n") }),
+    ];
+    app.push_documents(&key, &source, &documents).await.ok();
+    let rejection = json!({ "file": format!("{marker}.csv"), "row": 3, "column": format!("col_{marker}"), "reason": "is not money" });
+    let finish = json!({ "complete": false, "rejected": 1, "rejections": [rejection] });
+    app.call("POST", &format!("/v1/runs/{}/finish", tenant.run_id)).key(&key).json(&finish).send().await.ok();
+    let admin = tenant.key("admin").to_owned();
+    for (kind, external_id) in [("order", "SO-1042"), ("product", "SKU-7")] {
+        let id = app.record_id(&admin, kind, external_id).await.expect("just pushed");
+        tenant.records.insert(kind.to_owned(), id);
+    }
+    for document in app.get(&admin, "/v1/documents").await.ok().json()["documents"].as_array().unwrap() {
+        let external_id = document["external_id"].as_str().unwrap();
+        let name = external_id.rsplit('/').next().unwrap().to_owned();
+        tenant.documents.insert(name, document["document_id"].as_str().unwrap().to_owned());
+    }
+    assert!(app.settle(tenant.id()).await, "the index settles");
+}
