@@ -74,9 +74,9 @@ impl Problem {
     pub fn db(cause: &sqlx::Error) -> Self {
         let unavailable = match cause {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => true,
-            // PostgreSQL's classes 08 (connection) and 57P (shutting down, starting up).
+            // PostgreSQL's classes 08 (connection), 40 (deadlock: nothing was done, trying again helps), 57P (shutting down, starting up).
             sqlx::Error::Database(db) => {
-                db.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+                db.code().is_some_and(|code| ["08", "40", "57P"].iter().any(|class| code.starts_with(class)))
             }
             _ => false,
         };

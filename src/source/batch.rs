@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::runs::run_for;
 use super::{SourceError, ensure};
 use crate::audit::{self, Action, Actor, Event};
-use crate::canonical::sha256_hex;
+use crate::canonical::{self, sha256_hex};
 use crate::document::{self, Change};
 use crate::ids::{BatchId, DocumentId, RunId, SourceId};
 use crate::record::{self, Applied, IncomingRecord};
@@ -119,28 +119,41 @@ pub fn batch_state<'a>(tx: &'a mut TenantTx, id: &'a str) -> BoxFuture<'a, sqlx:
     batch_digest(tx, id, true).boxed()
 }
 
-/// SHA-256 over `<id> <version> <sha256 of its text>` of every version the batch wrote, in order of id and version; `None` when it wrote
-/// none. `from_text`: hash the texts again instead of trusting the stored hashes.
+/// SHA-256 over one line for each version the batch wrote, in order of id and version; `None` when it wrote none. A line holds everything
+/// a version says: its text by hash, as stored and as computed, and every other column.
+///
+/// `from_text`: hash the texts again instead of trusting the stored hashes.
 async fn batch_digest(tx: &mut TenantTx, batch: &str, from_text: bool) -> sqlx::Result<Option<String>> {
     let statements = if from_text {
         [
-            "SELECT record_id, version, body_sha256, body FROM record_version WHERE tenant_id = $1 AND batch_id = $2 ORDER BY record_id, version",
-            "SELECT document_id, version, body_sha256, body FROM document_version WHERE tenant_id = $1 AND batch_id = $2 ORDER BY document_id, version",
+            "SELECT record_id, version, body_sha256, seen_at_us, source_time_us, NULL, NULL, NULL, body FROM record_version \
+             WHERE tenant_id = $1 AND batch_id = $2 ORDER BY record_id, version",
+            "SELECT document_id, version, body_sha256, seen_at_us, record_version, title, audience, spans, body FROM document_version \
+             WHERE tenant_id = $1 AND batch_id = $2 ORDER BY document_id, version",
         ]
     } else {
         [
-            "SELECT record_id, version, body_sha256 FROM record_version WHERE tenant_id = $1 AND batch_id = $2 ORDER BY record_id, version",
-            "SELECT document_id, version, body_sha256 FROM document_version WHERE tenant_id = $1 AND batch_id = $2 ORDER BY document_id, version",
+            "SELECT record_id, version, body_sha256, seen_at_us, source_time_us, NULL, NULL, NULL FROM record_version \
+             WHERE tenant_id = $1 AND batch_id = $2 ORDER BY record_id, version",
+            "SELECT document_id, version, body_sha256, seen_at_us, record_version, title, audience, spans FROM document_version \
+             WHERE tenant_id = $1 AND batch_id = $2 ORDER BY document_id, version",
         ]
     };
     let mut lines = String::new();
     for statement in statements {
         let rows = sqlx::query(statement).bind(tx.tenant_text()).bind(batch.to_owned()).fetch_all(tx.conn()).await?;
         for row in &rows {
-            let (id, version): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
-            let sha256: String = if from_text { sha256_hex(row.try_get::<String, _>(3)?) } else { row.try_get(2)? };
-            lines.push_str(&format!("{id} {version} {sha256}\n"));
+            lines.push_str(&digest_line(row, from_text)?);
+            lines.push('\n');
         }
     }
     Ok(if lines.is_empty() { None } else { Some(sha256_hex(lines)) })
+}
+
+fn digest_line(row: &sqlx::any::AnyRow, from_text: bool) -> sqlx::Result<String> {
+    let (id, version, stored): (String, i64, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let computed = if from_text { sha256_hex(row.try_get::<String, _>(8)?) } else { stored.clone() };
+    let (seen_at_us, number): (i64, Option<i64>) = (row.try_get(3)?, row.try_get(4)?);
+    let texts: [Option<String>; 3] = [row.try_get(5)?, row.try_get(6)?, row.try_get(7)?];
+    Ok(canonical::to_text(&json!([id, version, computed, stored, seen_at_us, number, texts])))
 }

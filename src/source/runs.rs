@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::Row;
 use utoipa::ToSchema;
 
-use super::{SourceError, ensure, tombstone_except};
+use super::{SourceError, ensure, one_at_a_time, tombstone_except};
 use crate::audit::{self, Action, Actor, Event};
 use crate::ids::{RunId, SourceId};
 use crate::store::TenantTx;
@@ -80,6 +80,7 @@ pub async fn finish_run(
     rejections: &[Rejection],
     now: Timestamp,
 ) -> Result<RunRow, SourceError> {
+    one_at_a_time(tx).await?;
     let row = sqlx::query("SELECT source_id, state FROM ingest_run WHERE tenant_id = $1 AND run_id = $2")
         .bind(tx.tenant_text())
         .bind(run.to_string())

@@ -16,6 +16,15 @@ impl Dialect {
         }
     }
 
+    /// How a reading transaction begins. One snapshot on both engines: what is read in several statements (the audit chain and its head, a
+    /// record and its card) belongs together.
+    pub fn begin_read(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN",
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        }
+    }
+
     /// How a writing transaction begins.
     pub fn begin_write(self) -> &'static str {
         match self {

@@ -35,9 +35,9 @@ impl Store {
         self.dialect
     }
 
-    /// A transaction that only reads. On SQLite it sees one snapshot.
+    /// A transaction that only reads; it sees one snapshot.
     pub async fn begin_read(&self, tenant: TenantId) -> sqlx::Result<TenantTx> {
-        TenantTx::begin(&self.read, self.dialect, "BEGIN", tenant).await
+        TenantTx::begin(&self.read, self.dialect, self.dialect.begin_read(), tenant).await
     }
 
     /// A transaction that may write; on SQLite it waits for the one writer.

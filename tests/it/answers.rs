@@ -108,7 +108,7 @@ async fn a_question_about_a_day_is_answered_with_the_policy_of_that_day(
         policy(&app.a.marker, "WIN-2", "2026-02-01", &["WIN-1"], "Goods may be sent back within 30 days of delivery.");
     let order = if successor_first { [&new, &old] } else { [&old, &new] };
     for document in order {
-        app.push_documents(app.a.key("integration"), "rules", &[document.clone()]).await.ok();
+        app.push_documents(app.a.key("integration"), "rules", std::slice::from_ref(document)).await.ok();
     }
     assert!(app.settle(app.a.id()).await);
     let within = |answer: &Value, days: &str| answer["text"].as_str().unwrap().contains(days);

@@ -3,12 +3,15 @@
 mod access_matrix;
 mod answers;
 mod architecture;
+mod audit_trail;
 mod cli;
 mod content;
 mod cross_tenant;
 mod faulty_vector;
+mod field_access;
 mod harness;
 mod idempotency;
+mod index_recovery;
 mod limits;
 mod llm_outcomes;
 mod minilm;

@@ -216,7 +216,7 @@ async fn tenants_taking_turns_on_one_connection_never_see_each_other(
 
 /// A transaction of `tenant` that ends badly: panics, is dropped, aborted at some poll, or fails in the database.
 async fn disturb(store: &Store, tenant: &Tenant, round: u32) {
-    let (store, tenant, panics) = (store.clone(), tenant.clone(), round % 5 == 0);
+    let (store, tenant, panics) = (store.clone(), tenant.clone(), round.is_multiple_of(5));
     let fails = round % 5 == 1;
     let work = async move {
         let mut tx = store.begin_write(tenant.id()).await.unwrap();

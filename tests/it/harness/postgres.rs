@@ -151,8 +151,9 @@ impl Cluster {
                 exec 9>&-
             done"#;
         let as_user = server_user().map_or_else(String::new, |user| format!("runuser -u {user} --"));
-        Command::new("setsid")
-            .args(["sh", "-c", LOOP])
+        // `setsid --fork` returns at once; what it leaves behind outlives this process and ends itself.
+        let started = Command::new("setsid")
+            .args(["--fork", "sh", "-c", LOOP])
             .env("dir", &self.directory)
             .env("bin", &self.bin)
             .env("lock", lock)
@@ -162,8 +163,9 @@ impl Cluster {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()
+            .status()
             .expect("the watchdog starts");
+        assert!(started.success(), "the watchdog starts");
     }
 
     fn beat(&self) {
