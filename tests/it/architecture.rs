@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 const FLOW: &[&[&str]] = &[
     &["canonical", "clock", "ids", "secret"],
     &["config", "net", "store"],
+    &["telemetry"],
     &["audit"],
     &["access"],
     &["vector", "llm"],
@@ -18,6 +19,7 @@ const FLOW: &[&[&str]] = &[
     &["answer"],
     &["demo"],
     &["app"],
+    &["start"],
     &["http"],
     &["cli"],
 ];
