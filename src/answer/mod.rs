@@ -360,11 +360,14 @@ async fn prose_facts(
         .collect();
     let mut sufficient = false;
     let open = words::stem_set(rest);
-    for part in parts(asked) {
-        if !words::stems(&part).iter().any(|stem| open.contains(stem)) {
+    let parts = parts(asked);
+    // "It has not moved. What are the steps?": the first part says what it is about, the second asks.
+    let any_asks = parts.iter().any(|part| asks(part));
+    for part in parts.iter().filter(|part| !any_asks || asks(part)) {
+        if !prose::asks_for_steps(part) && !words::stems(part).iter().any(|stem| open.contains(stem)) {
             continue;
         }
-        let prose = prose::answer(&part, asked, &dossier.evidence, &candidates);
+        let prose = prose::answer(part, asked, &dossier.evidence, &candidates);
         dossier.understood.coverage = dossier.understood.coverage.max(prose.coverage);
         sufficient |= prose.sufficient;
         for claim in prose.claims {
@@ -396,6 +399,19 @@ fn parts(question: &str) -> Vec<String> {
         }
     }
     parts
+}
+
+/// Whether a part of a question asks something, rather than telling what it is about.
+fn asks(part: &str) -> bool {
+    const ANYWHERE: [&str; 10] = ["what", "how", "when", "who", "where", "which", "why", "whose", "whom", "steps"];
+    const FIRST: [&str; 16] = [
+        "may", "can", "could", "must", "is", "are", "was", "were", "do", "does", "did", "should", "will", "has",
+        "have", "within",
+    ];
+    let folded = ingest::text::for_matching(part);
+    let mut words = folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty() && *word != "and");
+    words.next().is_some_and(|first| FIRST.contains(&first) || ANYWHERE.contains(&first))
+        || words.any(|word| ANYWHERE.contains(&word))
 }
 
 /// `words` without the given byte ranges.

@@ -94,8 +94,9 @@ pub fn answer(part: &str, whole: &str, evidence: &[Evidence], candidates: &[Cand
         })
         .collect();
     let all: Vec<HashSet<String>> = texts.iter().map(|(own, above)| own | above).collect();
-    let weights = Weights::new(part, &all);
     let matter = Weights::new(whole, &all);
+    // "What are the steps?" names nothing itself.
+    let weights = if stems(part).is_empty() { Weights::new(whole, &all) } else { Weights::new(part, &all) };
     let covered: Vec<f64> = texts.iter().map(|(own, above)| weights.coverage(own, above)).collect();
     let about: Vec<f64> = texts.iter().map(|(own, above)| matter.coverage(own, above)).collect();
     let sufficient = |(candidate, covered): (&Candidate, &f64)| {
@@ -108,10 +109,8 @@ pub fn answer(part: &str, whole: &str, evidence: &[Evidence], candidates: &[Cand
     }
     let mut claims = quotes(&weights, evidence, candidates, &texts, &about);
     if let Some(steps) = asks_for_steps(part).then(|| steps(evidence, candidates, &about)).flatten() {
-        // The rule first, if it stands elsewhere than the steps, then what to do.
-        claims.retain(|claim| {
-            evidence[claim.cites[0].evidence].document_id != evidence[steps[0].cites[0].evidence].document_id
-        });
+        // The rule first, if a policy has one, then what to do.
+        claims.retain(|claim| evidence[claim.cites[0].evidence].kind == "policy");
         claims.truncate(1);
         claims.extend(steps);
     }

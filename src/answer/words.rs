@@ -14,7 +14,7 @@ static STOP: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
      might must my no not of off on or our please shall she should so some than that the their them then there these they this those to \
      too us was we were what when where which while who whom whose why will with within without would you your \
      about after again all also am before being between both during each few further here just more most other out over own same such \
-     eur usd gbp chf \
+     eur usd gbp chf step steps procedure runbook \
      under until up very now today tell show give get got let know need want happen happens long many much said say says"
         .split_whitespace()
         .collect()
