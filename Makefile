@@ -43,15 +43,18 @@ postgres:
 			|| echo "skipped: every test on PostgreSQL (the package could not be installed)"; \
 	else echo "skipped: every test on PostgreSQL (not installed, and only root can: apt-get install postgresql)"; fi
 
-# Tests that lack something pass and say `skipped: ...`; the last lines repeat them by name.
+# Tests that lack something pass and say `skipped: ...`; the last lines repeat them by name. The filter takes away what the test
+# runner says about tests that pass.
 tests:
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
 	if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		$(CARGO) nextest run --workspace --no-fail-fast --success-output immediate 2>&1 | tee "$$log" || status=$$?; \
+		$(CARGO) nextest run --workspace --no-fail-fast --success-output immediate --status-level skip 2>&1 | tee "$$log" \
+			| grep --line-buffered -vE '^ *$$|^ +running [0-9]+ test|^ +test .* ok$$|^ +test result: ok|^ +stdout ─' || status=$$?; \
 	else \
 		$(CARGO) test --workspace --no-fail-fast -- --show-output 2>&1 | tee "$$log" || status=$$?; \
 	fi; \
-	echo; echo "Skipped:"; grep -hE 'skipped: ' "$$log" | sed -E 's/^ +/  /' | sort -u || echo "  nothing"; \
+	echo; echo "Skipped:"; \
+	grep -hE 'skipped: |^ +SKIP \[|\.\.\. ignored' "$$log" | sed -E 's/^ +/  /' | sort -u || echo "  nothing"; \
 	exit $$status
 
 eval: ## measure retrieval and answers with the code that serves

@@ -102,7 +102,7 @@ fn flush(text: &str, block: Option<(Range<usize>, UnitKind)>, units: &mut Vec<Un
     for (offset, part) in text[range.clone()].split_sentence_bound_indices() {
         let end = range.start + offset + part.len();
         sentence.end = end;
-        if !ends_in_abbreviation(&text[sentence.clone()]) {
+        if !goes_on(&text[sentence.clone()]) {
             units.extend(trimmed(text, sentence.clone()).map(|span| Unit { span, kind }));
             sentence = end..end;
         }
@@ -110,12 +110,13 @@ fn flush(text: &str, block: Option<(Range<usize>, UnitKind)>, units: &mut Vec<Un
     units.extend(trimmed(text, sentence).map(|span| Unit { span, kind }));
 }
 
-/// Unicode's rule ends a sentence after "no. 5" or "e.g. a refund".
-fn ends_in_abbreviation(sentence: &str) -> bool {
+/// Unicode's rule ends a sentence at a line break, and after "no. 5" or "e.g. a refund".
+fn goes_on(sentence: &str) -> bool {
     const ABBREVIATIONS: [&str; 12] =
         ["e.g.", "i.e.", "no.", "nr.", "approx.", "incl.", "excl.", "max.", "min.", "art.", "sec.", "vs."];
     let last = sentence.trim_end().rsplit(char::is_whitespace).next().unwrap_or("").to_lowercase();
-    ABBREVIATIONS.contains(&last.trim_start_matches('('))
+    let wrapped = sentence.ends_with('\n') && !sentence.trim_end().ends_with(['.', '!', '?', '…', ':', '"', ')', '”']);
+    wrapped || ABBREVIATIONS.contains(&last.trim_start_matches('('))
 }
 
 fn trimmed(text: &str, range: Range<usize>) -> Option<Range<usize>> {

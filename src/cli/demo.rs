@@ -23,7 +23,7 @@ use crate::start::{self, Model};
 
 /// Try it: an invented company, taken in, asked about and served
 #[derive(Debug, clap::Args)]
-#[command(help_template = super::TEMPLATE, before_help = "Examples:\n  countersign demo\n  countersign demo --no-serve --dir /tmp/demo\n  countersign demo --as-of 2026-03-10         the company as it stood that morning\n\n")]
+#[command(help_template = super::TEMPLATE, before_help = "Examples:\n  countersign demo\n  countersign demo --no-serve --dir ./try\n  countersign demo --as-of 2026-03-10         the company as it stood that morning\n\n")]
 pub struct Args {
     /// The company's present day; default: today
     #[arg(long, value_name = "DATE")]

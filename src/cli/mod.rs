@@ -133,7 +133,7 @@ fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let config = layers.finish()?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::failed(format!("runtime: {error}")))?;
     let level = log_level(&cli);
-    let telemetry = crate::telemetry::install(&config.telemetry, level, runtime.handle())
+    let telemetry = crate::telemetry::install(&config.telemetry, &level, runtime.handle())
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     let context = Context {
         called: called(cli.global.data_dir.as_deref()),
@@ -163,13 +163,12 @@ fn called(data_dir: Option<&std::path::Path>) -> String {
 }
 
 /// A service says what it does; a command only what went wrong.
-fn log_level(cli: &Cli) -> &'static str {
+fn log_level(cli: &Cli) -> String {
     let serves = matches!(cli.command, Command::Serve(_));
     match (cli.global.verbose, serves) {
-        (0, false) => "error",
-        // The vector engine reports its own start-up as warnings.
-        (0, true) | (1, _) => "info,qdrant_edge=error",
-        _ => "info,countersign=debug",
+        (0, false) => "error".to_owned(),
+        (0, true) | (1, _) => format!("info,{}", crate::vector::QUIET),
+        _ => "info,countersign=debug".to_owned(),
     }
 }
 

@@ -20,6 +20,8 @@ pub use filter::{EmptyAudience, Filter};
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
+/// Log directive that silences the engine, which reports its own start-up as warnings.
+pub const QUIET: &str = "qdrant_edge=error";
 /// Lower bound of a payload's validity when the document names none.
 pub const ALWAYS_FROM_DAY: i64 = -2_000_000_000;
 /// Upper bound of a payload's validity when the document names none.

@@ -83,7 +83,7 @@ async fn nothing_answers_after_a_source_is_deleted_a_key_revoked_or_for_another_
         .json(&json!({ "question": QUESTION }))
         .send()
         .await
-        .refused(401, "unauthenticated");
+        .refused(401, "/problems/unauthenticated");
 
     assert_eq!(ask(&app, app.a.key("agent"), QUESTION).await["abstained"], false);
     // The points are still in the index when the answer is asked for: SQL decides.
