@@ -181,7 +181,13 @@ async fn a_cancelled_begin_leaves_the_next_borrower_a_clean_connection(
 async fn without_the_rollback_hooks_a_cancelled_begin_stays_open() {
     let Some(app) = TestApp::new(Engine::Postgres).await else { return };
     let store = pool_of_one(&app, false).await;
-    assert!(cancelled_begins(&app, &store, 10).await > 0, "the probe sees nothing: then it proves nothing");
+    // On a busy machine the fault's window is hit seldom: go on until it was, within bounds.
+    for _ in 0..30 {
+        if cancelled_begins(&app, &store, 10).await > 0 {
+            return;
+        }
+    }
+    panic!("the probe sees nothing: then it proves nothing");
 }
 
 #[rstest]
