@@ -182,6 +182,11 @@ pub fn chat_model(config: &Config) -> Result<OptionalChatModel, StartError> {
     provider.allow_private_network = config.llm.allow_private_network;
     provider.first_token_timeout = Duration::from_millis(config.llm.first_token_timeout_ms.get().into());
     provider.stall_timeout = Duration::from_millis(config.llm.stall_timeout_ms.get().into());
+    // A slow model must leave time for the extractive rung before the request itself is given up.
+    let patience = config.request_timeout().mul_f64(0.5);
+    provider.total_timeout = patience;
+    provider.first_token_timeout = provider.first_token_timeout.min(patience);
+    provider.retries = provider.retries.min(1);
     Ok(Some(Arc::new(OpenAiChat::new(provider, model.clone(), false)?)))
 }
 

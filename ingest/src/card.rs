@@ -79,6 +79,7 @@ pub fn title(record: &Record) -> String {
         title.push(' ');
         title.push_str(&one_line(name));
     }
+    title.truncate(floor_boundary(&title, crate::chunk::HEADING_BYTES));
     title
 }
 

@@ -44,8 +44,8 @@ pub const QUESTION_MAX: usize = 8_000;
 pub const PROSE_KINDS: [&str; 4] = ["policy", "runbook", "page", "note"];
 /// Records whose facts one answer states.
 const RECORDS_MAX: usize = 3;
-/// Passages that compete for an extractive answer.
-const PASSAGES: usize = 24;
+/// Parts of a question that are answered.
+const PARTS_MAX: usize = 6;
 
 /// Which rung of the ladder answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -345,7 +345,7 @@ async fn prose_facts(
         kinds: Some(kinds),
         sources: question.sources.clone(),
         on: Some(day),
-        limit: PASSAGES,
+        limit: 2 * usize::from(context.config.retrieve.passages_max.get()),
     };
     let found = retrieve::search(context.store, context.index, &context.config.retrieve, caller, &query).await?;
     dossier.mode = found.mode;
@@ -360,7 +360,8 @@ async fn prose_facts(
         .collect();
     let mut sufficient = false;
     let open = words::stem_set(rest);
-    let parts = parts(asked);
+    let mut parts = parts(asked);
+    parts.truncate(PARTS_MAX);
     // "It has not moved. What are the steps?": the first part says what it is about, the second asks.
     let any_asks = parts.iter().any(|part| asks(part));
     for part in parts.iter().filter(|part| !any_asks || asks(part)) {

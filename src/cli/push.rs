@@ -102,11 +102,6 @@ impl Reading {
         let bytes = json.to_string().len();
         self.items.push(Item { route, json, bytes, file, row });
     }
-
-    /// Whether a file as a whole could not be read: then what is missing may only be unread, and nothing is removed.
-    pub fn a_file_failed(&self) -> bool {
-        self.rejections.iter().any(|rejection| rejection.row.is_none())
-    }
 }
 
 /// What an import did.
@@ -145,7 +140,6 @@ pub struct Target<'a> {
 
 /// Pushes everything and ends the run.
 pub async fn push(target: &Target<'_>, reading: Reading, progress: &mut Progress) -> Result<Report, Failure> {
-    let complete = !target.partial && !reading.a_file_failed();
     let started = target.client.post(&format!("/v1/sources/{}/runs", target.source), target.key, &json!({})).await?;
     let run_id = started["run_id"].as_str().unwrap_or_default().to_owned();
     let mut report = Report { source: target.source.to_owned(), run_id, ..Report::default() };
@@ -163,7 +157,8 @@ pub async fn push(target: &Target<'_>, reading: Reading, progress: &mut Progress
     report.rejected = rejections.len() as u64;
     rejections.truncate(REJECTIONS_SENT);
     let body = json!({
-        "complete": complete && !report.interrupted, "rejected": report.rejected, "rejections": rejections,
+        // What was refused may be what is stored: a renamed column must not empty a source. Nothing is removed until all is read.
+        "complete": !target.partial && !report.interrupted && report.rejected == 0, "rejected": report.rejected, "rejections": rejections,
     });
     let ended = target.client.post(&format!("/v1/runs/{}/finish", report.run_id), target.key, &body).await?;
     report.state = ended["state"].as_str().unwrap_or_default().to_owned();

@@ -151,7 +151,7 @@ impl Default for LlmConfig {
 pub struct RetrieveConfig {
     /// Chunks asked of each leg before fusion.
     pub candidates_per_leg: NonZeroU16,
-    /// Passages kept after fusion; at most `2 * candidates_per_leg`.
+    /// Passages an answer rests on; twice as many compete. At most `2 * candidates_per_leg`.
     pub passages_max: NonZeroU16,
 }
 

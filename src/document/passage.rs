@@ -37,6 +37,9 @@ pub struct PassageText {
     /// When the source was last synced completely; absent: never.
     pub synced_at_us: Option<i64>,
     pub seen_at_us: i64,
+    /// Whether its vector is written; until then only the keyword leg can find it.
+    #[serde(skip)]
+    pub embedded: bool,
 }
 
 /// A record's card at its current version.
@@ -62,7 +65,7 @@ pub async fn load(
 ) -> sqlx::Result<HashMap<String, PassageText>> {
     let head = "SELECT c.chunk_id, c.document_id, c.version, s.name, d.external_id, d.kind, d.title, d.policy_id, d.record_id, \
                 d.effective_from_day, d.effective_to_day, d.superseded_from_day, c.heading_path, c.span_start, c.span_end, c.tokens, \
-                d.audience, s.synced_at_us, v.seen_at_us, v.body \
+                d.audience, s.synced_at_us, v.seen_at_us, v.body, c.dense_state \
                 FROM chunk c JOIN document d ON d.tenant_id = c.tenant_id AND d.document_id = c.document_id AND d.version = c.version \
                 JOIN document_version v ON v.tenant_id = c.tenant_id AND v.document_id = c.document_id AND v.version = c.version \
                 JOIN source s ON s.tenant_id = d.tenant_id AND s.source_id = d.source_id \
@@ -101,6 +104,7 @@ pub async fn load(
             text: text.to_owned(),
             synced_at_us: row.try_get(17)?,
             seen_at_us: row.try_get(18)?,
+            embedded: row.try_get::<i64, _>(20)? == 1,
         };
         passages.insert(passage.chunk_id.clone(), passage);
     }

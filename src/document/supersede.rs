@@ -40,7 +40,7 @@ async fn recompute(tx: &mut TenantTx, policies: &[String]) -> sqlx::Result<()> {
     let head = "UPDATE document SET superseded_from_day = (SELECT min(coalesce(b.effective_from_day, -2000000000)) \
                 FROM document_supersedes s JOIN document b ON b.tenant_id = s.tenant_id AND b.document_id = s.document_id \
                 WHERE s.tenant_id = $1 AND s.policy_id = document.policy_id AND b.deleted_at_us IS NULL \
-                AND b.document_id <> document.document_id) \
+                AND b.document_id <> document.document_id AND b.kind = document.kind) \
                 WHERE tenant_id = $1 AND policy_id IN";
     bulk::execute_in(tx, head, &[], policies, "").await?;
     // The index holds the days too: write those chunks again. The vectors come from the cache.

@@ -176,7 +176,7 @@ async fn insert_documents(tx: &mut TenantTx, rows: Vec<Vec<Bind>>) -> sqlx::Resu
                 policy_id = excluded.policy_id, effective_from_day = excluded.effective_from_day, \
                 effective_to_day = excluded.effective_to_day, audience = excluded.audience, meta = excluded.meta, \
                 version = excluded.version, content_sha256 = excluded.content_sha256, seen_run_id = excluded.seen_run_id, \
-                deleted_at_us = NULL";
+                superseded_from_day = NULL, deleted_at_us = NULL";
     bulk::insert(tx, head, tail, rows).await
 }
 

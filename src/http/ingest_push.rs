@@ -68,8 +68,11 @@ pub async fn push(
         Outcome::Replay(status, body) => return Ok(idempotency::answer(status, body, true)),
         Outcome::Run(claim) => claim,
     };
-    let (batch, rejected) = tokio::task::spawn_blocking(prepare).await.map_err(|error| Problem::internal(&error))?;
-    match apply(app, &push, &claim, run, batch, rejected).await {
+    let applied = match tokio::task::spawn_blocking(prepare).await {
+        Ok((batch, rejected)) => apply(app, &push, &claim, run, batch, rejected).await,
+        Err(error) => Err(Problem::internal(&error)),
+    };
+    match applied {
         Ok(body) => {
             app.index.wake(push.caller.tenant);
             Ok(idempotency::answer(StatusCode::OK, body, false))

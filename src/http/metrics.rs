@@ -5,7 +5,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 pub(super) async fn count(request: Request, next: Next) -> Response {
-    let method = request.method().as_str().to_owned();
+    // A method can be any word: only the known ones become labels.
+    let known = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+    let method = known.into_iter().find(|name| *name == request.method().as_str()).unwrap_or("other").to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let started = std::time::Instant::now();
     let response = next.run(request).await;

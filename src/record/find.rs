@@ -148,7 +148,7 @@ pub async fn history(tx: &mut TenantTx, id: RecordId, costs: bool) -> sqlx::Resu
             version: row.try_get(0)?,
             seen_at_us: row.try_get(1)?,
             source_time_us: row.try_get(2)?,
-            body_sha256: row.try_get(3)?,
+            body_sha256: if costs { Some(row.try_get(3)?) } else { None },
             changed,
         });
         before = record;
@@ -181,6 +181,21 @@ fn changed_paths(before: &Record, after: &Record, costs: bool) -> Vec<String> {
 }
 
 impl Found {
+    /// A value of `extra` without whatever in it is named like a cost. Depth is bounded by the parser.
+    fn without_costs(&self, value: &serde_json::Value, costs: bool) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match value {
+            Json::Object(map) if !costs => map
+                .iter()
+                .filter(|(name, _)| !ingest::card::is_cost_extra(self.record.kind, name))
+                .map(|(name, value)| (name.clone(), self.without_costs(value, costs)))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            Json::Array(items) if !costs => items.iter().map(|item| self.without_costs(item, costs)).collect(),
+            other => other.clone(),
+        }
+    }
+
     /// What the API shows; `costs`: whether fields of class Cost are included.
     pub fn view(&self, costs: bool) -> RecordView {
         let shown = |fields: &ingest::Fields| -> serde_json::Value {
@@ -204,7 +219,7 @@ impl Found {
                 .extra
                 .iter()
                 .filter(|(name, _)| costs || !ingest::card::is_cost_extra(self.record.kind, name))
-                .map(|(name, value)| (name.clone(), value.clone()))
+                .map(|(name, value)| (name.clone(), self.without_costs(value, costs)))
                 .collect::<serde_json::Map<_, _>>()
                 .into(),
             source_time_us: self.record.source_time.map(jiff::Timestamp::as_microsecond),

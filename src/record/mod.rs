@@ -39,7 +39,8 @@ pub struct RecordVersionView {
     pub version: i64,
     pub seen_at_us: i64,
     pub source_time_us: Option<i64>,
-    pub body_sha256: String,
+    /// Only for roles that see costs: the hash of a body with one unknown amount in it gives that amount away.
+    pub body_sha256: Option<String>,
     /// Field paths that differ from the version before.
     pub changed: Vec<String>,
 }

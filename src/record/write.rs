@@ -6,7 +6,7 @@ use ingest::{Card, CardPart, Chunk, DocumentMeta, Record, cards, chunk_card};
 use jiff::Timestamp;
 use sqlx::Row;
 
-use crate::access::COSTS;
+use crate::access::{COSTS, Role};
 use crate::canonical::sha256_hex;
 use crate::document;
 use crate::ids::{BatchId, DocumentId, RecordId, RunId, SourceId};
@@ -252,7 +252,7 @@ async fn write_cards(
         for (card, chunks) in next.incoming.cards {
             let (part, audience) = match card.part {
                 CardPart::Main => ("main", next.incoming.audience.clone()),
-                CardPart::Cost => ("cost", vec![COSTS.to_owned()]),
+                CardPart::Cost => ("cost", cost_audience(&next.incoming.audience)),
             };
             let external_id = format!("record:{}:{}:{part}", record.kind.as_str(), record.external_id);
             documents.push(document::Incoming {
@@ -281,6 +281,16 @@ async fn write_cards(
         .filter(|id| !written.contains(id))
         .collect();
     document::delete(tx, &gone, now).await
+}
+
+/// Who may see a record's costs: roles that see costs, and of those only the ones the record is for.
+fn cost_audience(audience: &[String]) -> Vec<String> {
+    if audience.iter().any(|name| name == "everyone") {
+        return vec![COSTS.to_owned()];
+    }
+    let sees = |name: &&String| Role::parse(name).is_some_and(Role::sees_costs);
+    let narrowed: Vec<String> = audience.iter().filter(sees).cloned().collect();
+    if narrowed.is_empty() { vec!["nobody".to_owned()] } else { narrowed }
 }
 
 /// Tombstones records with their cards: from the commit on they answer nothing. Versions stay for the audit.

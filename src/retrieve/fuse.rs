@@ -1,8 +1,7 @@
 //! Fusion of the dense and sparse legs; after the legs, before the check in SQL.
 //!
 //! Done here rather than in the store, so that embedded and remote Qdrant rank alike. Weighted min-max fusion and not reciprocal rank
-//! fusion: ranks alone throw away that one leg is sure and the other is not, and on regulatory text RRF fell below BM25 alone. The table
-//! is in ARCHITECTURE.md, measured by `eval`.
+//! fusion: ranks alone throw away that one leg is sure and the other is not. `eval` measures both legs and the fusion (`make eval`).
 
 use std::collections::HashMap;
 
@@ -16,12 +15,20 @@ pub const DENSE_WEIGHT: f64 = 0.5;
 /// - `dense`, `sparse`: best first, no duplicates within a list; lengths may differ or be 0.
 /// - `dense_weight`: 0 to 1; the sparse leg has the rest. A leg with no hits gives its weight to the other.
 ///
+/// - `waits`: whether an item has no vector yet. Its keyword score then counts in full: the dense leg could not have found it, and a
+///   half-built index must not push it behind whatever was embedded first.
+///
 /// Each leg is scaled to 0..1 by its own minimum and maximum (a leg whose scores are all equal counts 1 for each). An item that a leg did
 /// not return counts 0 there. Returns each distinct item once, `0 <= score <= 1`; ties go to the lower id. No errors; NaN scores count 0.
 ///
 /// Source: convex combination of min-max normalised scores, Bruch, Gai, Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval",
 /// ACM TOIS 2023.
-pub fn min_max(dense: &[(ChunkId, f32)], sparse: &[(ChunkId, f32)], dense_weight: f64) -> Vec<(ChunkId, f64)> {
+pub fn min_max(
+    dense: &[(ChunkId, f32)],
+    sparse: &[(ChunkId, f32)],
+    dense_weight: f64,
+    waits: impl Fn(&ChunkId) -> bool,
+) -> Vec<(ChunkId, f64)> {
     let dense_weight = match (dense.is_empty(), sparse.is_empty()) {
         (true, _) => 0.0,
         (false, true) => 1.0,
@@ -30,6 +37,7 @@ pub fn min_max(dense: &[(ChunkId, f32)], sparse: &[(ChunkId, f32)], dense_weight
     let mut scores: HashMap<ChunkId, f64> = HashMap::new();
     for (leg, weight) in [(dense, dense_weight), (sparse, 1.0 - dense_weight)] {
         for (id, scaled) in scaled(leg) {
+            let weight = if waits(&id) { 1.0 } else { weight };
             *scores.entry(id).or_insert(0.0) += weight * scaled;
         }
     }
@@ -67,15 +75,23 @@ mod tests {
     fn agreement_of_both_legs_beats_one_leg_alone() {
         let dense = [(id(1), 0.9), (id(2), 0.8), (id(3), 0.1)];
         let sparse = [(id(4), 9.0), (id(2), 8.5), (id(3), 1.0)];
-        assert_eq!(min_max(&dense, &sparse, 0.5)[0].0, id(2));
+        assert_eq!(min_max(&dense, &sparse, 0.5, |_| false)[0].0, id(2));
+    }
+
+    #[test]
+    fn what_has_no_vector_yet_competes_with_its_keyword_score() {
+        let dense = [(id(1), 0.9), (id(3), 0.1)];
+        let sparse = [(id(4), 9.0), (id(1), 2.0), (id(3), 1.0)];
+        assert_eq!(min_max(&dense, &sparse, 0.5, |_| false)[0].0, id(1));
+        assert_eq!(min_max(&dense, &sparse, 0.5, |one| *one == id(4))[0].0, id(4));
     }
 
     #[test]
     fn an_absent_leg_leaves_the_other_leg_as_it_is() {
         let sparse = [(id(4), 9.0), (id(2), 8.5), (id(3), 1.0)];
-        let order: Vec<ChunkId> = min_max(&[], &sparse, 0.5).into_iter().map(|(id, _)| id).collect();
+        let order: Vec<ChunkId> = min_max(&[], &sparse, 0.5, |_| false).into_iter().map(|(id, _)| id).collect();
         assert_eq!(order, [id(4), id(2), id(3)]);
-        assert!(min_max(&[], &[], 0.5).is_empty());
+        assert!(min_max(&[], &[], 0.5, |_| false).is_empty());
     }
 
     fn leg() -> impl Strategy<Value = Vec<(ChunkId, f32)>> {
@@ -91,7 +107,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_item_comes_once_with_a_score_from_0_to_1(dense in leg(), sparse in leg(), weight in 0.0f64..=1.0) {
-            let fused = min_max(&dense, &sparse, weight);
+            let fused = min_max(&dense, &sparse, weight, |_| false);
             let mut ids: Vec<_> = dense.iter().chain(&sparse).map(|(id, _)| *id).collect();
             ids.sort();
             ids.dedup();
@@ -105,7 +121,7 @@ mod tests {
             let finite = |leg: &[(ChunkId, f32)]| leg.iter().filter(|(_, s)| s.is_finite()).copied().collect::<Vec<_>>();
             let (dense, sparse) = (finite(&dense), finite(&sparse));
             let moved: Vec<_> = sparse.iter().map(|(id, s)| (*id, s * 2.0 + 8.0)).collect();
-            let (a, b) = (min_max(&dense, &sparse, 0.5), min_max(&dense, &moved, 0.5));
+            let (a, b) = (min_max(&dense, &sparse, 0.5, |_| false), min_max(&dense, &moved, 0.5, |_| false));
             for (id, score) in a {
                 let other = b.iter().find(|(other, _)| *other == id).map_or(9.0, |(_, score)| *score);
                 prop_assert!((score - other).abs() < 1e-2, "{} {}", score, other);

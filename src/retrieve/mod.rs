@@ -9,7 +9,7 @@ pub mod identify;
 mod legs;
 pub mod when;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -86,18 +86,22 @@ pub async fn search(
     query: &Query,
 ) -> Result<Retrieval, RetrieveError> {
     let (dense, sparse, mode) = legs::run(index, config, caller, query).await;
-    let fused = fuse::min_max(&dense, &sparse, fuse::DENSE_WEIGHT);
-    let ids: Vec<String> = fused.iter().map(|(id, _)| id.to_string()).collect();
+    let ids: BTreeSet<String> = dense.iter().chain(&sparse).map(|(id, _)| id.to_string()).collect();
+    let ids: Vec<String> = ids.into_iter().collect();
     let mut tx = store.begin_read(caller.tenant).await?;
     let mut passages = passage::load(&mut tx, &ids, &caller.audiences(), query.on.map(day_number)).await?;
     drop(tx);
+    passages.retain(|_, passage| wanted(query, passage));
+    let there = |leg: &[(ChunkId, f32)]| -> Vec<(ChunkId, f32)> {
+        leg.iter().filter(|(id, _)| passages.contains_key(&id.to_string())).copied().collect()
+    };
+    let (dense, sparse) = (there(&dense), there(&sparse));
+    let waits = |id: &ChunkId| passages.get(&id.to_string()).is_some_and(|passage| !passage.embedded);
+    let fused = fuse::min_max(&dense, &sparse, fuse::DENSE_WEIGHT, waits);
     let (dense, sparse) = (by_id(&dense), by_id(&sparse));
     let mut hits = Vec::new();
     for (id, score) in fused {
         let Some(passage) = passages.remove(&id.to_string()) else { continue };
-        if !wanted(query, &passage) {
-            continue;
-        }
         let hit = Hit {
             rank: hits.len() + 1,
             score,

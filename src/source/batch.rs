@@ -35,7 +35,9 @@ pub struct IncomingDocument {
 
 impl IncomingDocument {
     /// CPU-bound; an empty audience means everyone, unless the document itself names one.
-    pub fn prepare(document: Document, audience: Vec<String>) -> Self {
+    pub fn prepare(mut document: Document, audience: Vec<String>) -> Self {
+        let cut = (0..=ingest::chunk::HEADING_BYTES).rev().find(|at| document.title.is_char_boundary(*at));
+        document.title.truncate(cut.unwrap_or(0));
         let audience = [document.meta.audience.clone(), audience, vec!["everyone".to_owned()]]
             .into_iter()
             .find(|audience| !audience.is_empty())

@@ -92,6 +92,16 @@ fn refuse_nul(item: &impl Serialize) -> Result<(), WireError> {
     Ok(())
 }
 
+/// A blank audience would be refused by the index, and with it the portion that it came in.
+fn check_audience(audience: &[String]) -> Result<(), WireError> {
+    let named =
+        |name: &String| (1..=80).contains(&name.len()) && !name.chars().any(|c| c.is_whitespace() || c.is_control());
+    if audience.len() <= 20 && audience.iter().all(named) {
+        return Ok(());
+    }
+    Err(refuse("audience", "is at most 20 names of 1 to 80 bytes without white space"))
+}
+
 impl PushedRecord {
     pub fn from_record(record: Record, audience: Vec<String>) -> Self {
         let tagged = |fields: Fields| -> BTreeMap<String, Json> {
@@ -110,6 +120,7 @@ impl PushedRecord {
 
     /// The typed record and its audience.
     pub fn into_record(self) -> Result<(Record, Vec<String>), WireError> {
+        check_audience(&self.audience)?;
         refuse_nul(&self)?;
         let kind: RecordKind =
             self.kind.parse().map_err(|error: ingest::record::UnknownKind| refuse("kind", error.to_string()))?;
@@ -231,6 +242,10 @@ impl PushedDocument {
 
     /// The parsed document and its audience.
     pub fn into_document(self, limits: &ingest::Limits) -> Result<(Document, Vec<String>), WireError> {
+        check_audience(&self.audience)?;
+        if let Some(meta) = &self.meta {
+            check_audience(&meta.audience)?;
+        }
         refuse_nul(&self)?;
         let id_ok = (1..=500).contains(&self.external_id.len()) && !self.external_id.chars().any(char::is_control);
         if !id_ok || self.external_id.starts_with("record:") {

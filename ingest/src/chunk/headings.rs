@@ -31,7 +31,8 @@ pub(crate) fn headings(markdown: &str) -> Vec<Heading> {
         }
     }
     for heading in &mut found {
-        heading.text = heading.text.trim().to_owned();
+        let text = heading.text.trim();
+        heading.text = text[..crate::card::floor_boundary(text, crate::chunk::HEADING_BYTES)].to_owned();
     }
     found
 }

@@ -18,6 +18,9 @@ use crate::document::{Document, Markup};
 pub(crate) use headings::headings;
 pub use tokens::count_tokens;
 
+/// Longest heading or title, bytes: each chunk carries the ones above it.
+pub const HEADING_BYTES: usize = 300;
+
 /// Tokens of a chunk at most, counted with o200k_base; stays below 256 word pieces of the local embedder.
 pub const MAX_TOKENS: usize = 180;
 

