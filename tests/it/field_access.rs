@@ -67,6 +67,46 @@ async fn costs_are_shown_to_the_roles_that_may_see_them_and_to_no_other(
 
 #[rstest]
 #[tokio::test]
+async fn costs_nested_in_unmapped_fields_and_on_records_for_some_roles_stay_hidden(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(app) = TestApp::new(engine).await else { return };
+    let mut nested = product(&app.a.marker);
+    nested["external_id"] = json!("SKU-8");
+    nested["fields"]["sku"] = json!("SKU-8");
+    nested["extra"] = json!({ "lines": [{ "UnitCost": "7777.01" }], "pricing": { "deep": { "unit_cost": "7777.02" } }, "colour": "red" });
+    let mut narrow = product(&app.a.marker);
+    narrow["external_id"] = json!("SKU-9");
+    narrow["fields"]["sku"] = json!("SKU-9");
+    narrow["audience"] = json!(["approver"]);
+    app.push_records(app.a.key("integration"), &app.a.source, &[nested, narrow]).await.ok();
+    assert!(app.settle(app.a.id()).await);
+    let record = |role: &'static str, sku: &'static str| {
+        let (app, path) = (&app, format!("/v1/records?kind=product&external_id={sku}"));
+        async move { app.get(app.a.key(role), &path).await.ok().text }
+    };
+    let agent = record("agent", "SKU-8").await;
+    assert!(agent.contains("red") && !agent.contains("7777"), "{agent}");
+    assert!(record("admin", "SKU-8").await.contains("7777.02"));
+    for hit in app.search(app.a.key("auditor"), "SKU-9 cost").await {
+        assert!(!hit["passage"]["title"].as_str().unwrap().contains("SKU-9"), "{hit}");
+    }
+    let approver = app.search(app.a.key("approver"), "SKU-9 cost").await;
+    assert!(approver.iter().any(|hit| hit["passage"]["title"].as_str().unwrap().contains("SKU-9")));
+}
+
+#[tokio::test]
+async fn a_blank_audience_is_refused_and_stops_nothing() {
+    let Some(app) = TestApp::new(Engine::Sqlite).await else { return };
+    let mut blank = product(&app.a.marker);
+    (blank["external_id"], blank["audience"]) = (json!("SKU-10"), json!([" "]));
+    let pushed = app.push_records(app.a.key("integration"), &app.a.source, &[blank]).await.ok().json();
+    assert_eq!(pushed["rejected"][0]["field"], "audience", "{pushed}");
+    assert!(app.settle(app.a.id()).await);
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_document_for_some_roles_is_missing_for_the_others(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {

@@ -46,6 +46,24 @@ fn importing_again_changes_only_what_changed_and_removes_what_is_gone_unless_par
 }
 
 #[test]
+fn a_renamed_column_refuses_every_row_and_removes_nothing() {
+    let bench = Bench::with_tenant();
+    let folder = bench.folder(&["SO-1,10.00,open", "SO-2,11.00,open"]);
+    ok_json(&bench.run(&["--json", "ingest", &folder]));
+    let path = std::path::Path::new(&folder).join("orders.csv");
+    let renamed = std::fs::read_to_string(&path).unwrap();
+    let (header, rows) = renamed.split_once('\n').unwrap();
+    let last = header.rsplit(',').next().unwrap();
+    std::fs::write(&path, format!("{}\n{rows}", header.replace(last, "Renamed"))).unwrap();
+    let output = bench.run(&["--json", "ingest", &folder]);
+    assert_eq!(output.status.code(), Some(3));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((report["state"].as_str(), counts(&report)[3], counts(&report)[4]), (Some("partial"), 0, 2), "{report}");
+    let answer = ok_json(&bench.run(&["--json", "ask", "What is the total of SO-1?"]));
+    assert_eq!(answer["abstained"], false, "{answer}");
+}
+
+#[test]
 fn a_missing_folder_and_an_unknown_mapping_are_told_apart() {
     let bench = Bench::with_tenant();
     assert_eq!(bench.run(&["ingest", "nowhere"]).status.code(), Some(4));
