@@ -341,7 +341,8 @@ async fn prose_facts(
 ) -> Result<bool, RetrieveError> {
     let kinds = question.kinds.clone().unwrap_or_else(|| PROSE_KINDS.map(str::to_owned).to_vec());
     let query = Query {
-        text: asked.to_owned(),
+        // "Steps" stands over every procedure: it says what form the answer has, not where it is.
+        text: asked.split(' ').filter(|word| !words::is_form(word)).collect::<Vec<_>>().join(" "),
         kinds: Some(kinds),
         sources: question.sources.clone(),
         on: Some(day),
@@ -360,6 +361,9 @@ async fn prose_facts(
         .collect();
     let mut sufficient = false;
     let open = words::stem_set(rest);
+    // What a record field answered does not say which procedure is wanted; the kind of the record does.
+    let kind = asked.split(' ').next().unwrap_or_default();
+    let whole = if open.is_empty() { asked.to_owned() } else { format!("{kind} {rest}") };
     let mut parts = parts(asked);
     parts.truncate(PARTS_MAX);
     // "It has not moved. What are the steps?": the first part says what it is about, the second asks.
@@ -368,7 +372,8 @@ async fn prose_facts(
         if !prose::asks_for_steps(part) && !words::stems(part).iter().any(|stem| open.contains(stem)) {
             continue;
         }
-        let prose = prose::answer(part, asked, &dossier.evidence, &candidates);
+        let whole = if prose::asks_for_steps(part) { whole.as_str() } else { asked };
+        let prose = prose::answer(part, whole, &dossier.evidence, &candidates);
         dossier.understood.coverage = dossier.understood.coverage.max(prose.coverage);
         sufficient |= prose.sufficient;
         for claim in prose.claims {

@@ -108,7 +108,10 @@ pub fn answer(part: &str, whole: &str, evidence: &[Evidence], candidates: &[Cand
         return Prose { coverage, ..Prose::default() };
     }
     let mut claims = quotes(&weights, evidence, candidates, &texts, &about);
-    if let Some(steps) = asks_for_steps(part).then(|| steps(evidence, candidates, &about)).flatten() {
+    if let Some(steps) = asks_for_steps(part)
+        .then(|| steps(evidence, candidates, &of_documents(evidence, candidates, &all, &matter)))
+        .flatten()
+    {
         // The rule first, if a policy has one, then what to do.
         claims.retain(|claim| evidence[claim.cites[0].evidence].kind == "policy");
         claims.truncate(1);
@@ -131,6 +134,28 @@ pub fn asks_for_steps(question: &str) -> bool {
     ];
     let words = ingest::text::for_matching(question);
     PHRASES.iter().any(|phrase| ingest::schema::contains_phrase(&words, phrase))
+}
+
+/// What each candidate's whole document holds of the question, as far as it was found: a runbook says at its top what it is for, and its
+/// steps stand in another chunk.
+fn of_documents(
+    evidence: &[Evidence],
+    candidates: &[Candidate],
+    words: &[HashSet<String>],
+    matter: &Weights,
+) -> Vec<f64> {
+    let nothing = HashSet::new();
+    let mut documents: HashMap<&str, HashSet<String>> = HashMap::new();
+    for (candidate, words) in candidates.iter().zip(words) {
+        documents.entry(&evidence[candidate.evidence].document_id).or_default().extend(words.iter().cloned());
+    }
+    candidates
+        .iter()
+        .map(|candidate| {
+            let own = documents.get(evidence[candidate.evidence].document_id.as_str()).unwrap_or(&nothing);
+            matter.coverage(own, &nothing)
+        })
+        .collect()
 }
 
 /// The numbered steps of the best passage that has some, passages of runbooks first.

@@ -20,6 +20,12 @@ static STOP: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
         .collect()
 });
 
+/// Whether a word only says which form of answer is wanted.
+pub fn is_form(word: &str) -> bool {
+    let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
+    ["step", "steps", "procedure", "runbook"].iter().any(|form| bare.eq_ignore_ascii_case(form))
+}
+
 /// The stems of the content words of a text, in order, repeats included.
 pub fn stems(text: &str) -> Vec<String> {
     let folded = ingest::text::for_matching(text);
