@@ -171,6 +171,7 @@ async fn serve_it(context: &Context, app: &App, mut summary: Value) -> Result<Ex
         Ok(listener) => listener,
         Err(_) => serve::listen((wanted.ip(), 0).into()).await?,
     };
+    let stop = serve::stop_on_signal();
     let url = serve::url_of(&listener)?;
     let key_file = agent_key(&context.data_dir);
     let mut text = format!("\nlistening at {url} (API documentation: {url}/docs); Ctrl-C stops\n");
@@ -185,5 +186,5 @@ async fn serve_it(context: &Context, app: &App, mut summary: Value) -> Result<Ex
     );
     summary["url"] = json!(url);
     context.output.result(&summary, text);
-    serve::until_stopped(app, listener, &context.data_dir).await
+    serve::until_stopped(app, listener, &context.data_dir, stop).await
 }

@@ -48,10 +48,11 @@ pub async fn run(mut context: Context, args: Args) -> Result<Exit, Failure> {
     let model = Model::Fetch(FETCH_PATIENCE);
     let app = start::open(context.config.clone(), &dir, context.clock.clone(), model, &show).await?;
     let retrieval = if app.index.has_embedder() { "hybrid" } else { "keyword" };
+    let stop = stop_on_signal();
     let url = url_of(&listener)?;
     let text = format!("listening at {url} (search: {retrieval}; API documentation: {url}/docs); Ctrl-C stops");
     context.output.result(&json!({ "url": url, "retrieval": retrieval }), text);
-    until_stopped(&app, listener, &context.data_dir).await
+    until_stopped(&app, listener, &context.data_dir, stop).await
 }
 
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -66,10 +67,13 @@ pub fn url_of(listener: &TcpListener) -> Result<String, Failure> {
     Ok(format!("http://{address}"))
 }
 
-/// Serves on `listener` until SIGTERM or Ctrl-C, then finishes what is in progress within the configured time.
-pub async fn until_stopped(app: &App, listener: TcpListener, data_dir: &Path) -> Result<Exit, Failure> {
-    let stop = CancellationToken::new();
-    tokio::spawn(stop_on_signal(stop.clone()));
+/// Serves on `listener` until `stop` is cancelled, then finishes what is in progress within the configured time.
+pub async fn until_stopped(
+    app: &App,
+    listener: TcpListener,
+    data_dir: &Path,
+    stop: CancellationToken,
+) -> Result<Exit, Failure> {
     let announced = Announced::write(data_dir, &url_of(&listener)?)?;
     start::reconcile_all(app);
     let hourly = tokio::spawn(anchors_hourly(app.clone(), data_dir.to_owned()));
@@ -103,23 +107,39 @@ async fn anchors_hourly(app: App, data_dir: PathBuf) {
     }
 }
 
+/// Cancelled by SIGTERM or Ctrl-C. The handlers stand when this returns: call it before anybody can know that the service is there.
 #[cfg(unix)]
-async fn stop_on_signal(stop: CancellationToken) {
-    let Ok(mut terminated) = signal::unix::signal(signal::unix::SignalKind::terminate()) else { return };
-    tokio::select! {
-        _ = terminated.recv() => {}
-        _ = signal::ctrl_c() => {}
-    }
-    stop.cancel();
-    // Again: do not wait for requests in progress.
-    let _ = signal::ctrl_c().await;
-    std::process::exit(i32::from(Exit::Interrupted as u8));
+pub fn stop_on_signal() -> CancellationToken {
+    use signal::unix::{SignalKind, signal};
+    let stop = CancellationToken::new();
+    let (Ok(mut terminated), Ok(mut interrupted)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return stop;
+    };
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        token.cancel();
+        // Again: do not wait for requests in progress.
+        interrupted.recv().await;
+        std::process::exit(i32::from(Exit::Interrupted as u8));
+    });
+    stop
 }
 
+/// Cancelled by Ctrl-C.
 #[cfg(not(unix))]
-async fn stop_on_signal(stop: CancellationToken) {
-    let _ = signal::ctrl_c().await;
-    stop.cancel();
+pub fn stop_on_signal() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        let _ = signal::ctrl_c().await;
+        token.cancel();
+    });
+    stop
 }
 
 /// `serve.json` while it lives.
