@@ -40,19 +40,6 @@ impl Json {
             Self::Object(entries) => V::Object(entries.iter().map(|(k, v)| (k.clone(), v.to_serde())).collect()),
         }
     }
-
-    /// The same value, from one parsed by serde_json (its numbers by their shortest exact text).
-    pub fn from_serde(value: &serde_json::Value) -> Self {
-        use serde_json::Value as V;
-        match value {
-            V::Null => Self::Null,
-            V::Bool(flag) => Self::Flag(*flag),
-            V::Number(number) => Self::Number(number.to_string()),
-            V::String(text) => Self::Text(text.clone()),
-            V::Array(items) => Self::List(items.iter().map(Self::from_serde).collect()),
-            V::Object(entries) => Self::Object(entries.iter().map(|(k, v)| (k.clone(), Self::from_serde(v))).collect()),
-        }
-    }
 }
 
 /// The serde_json number that prints as `text`, if there is one.

@@ -25,7 +25,7 @@ pub use document::{
     Document, DocumentKind, DocumentMeta, Markup, chunk_id, document_id, record_id, sha256, sha256_hex,
 };
 pub use identifier::{Identifier, IdentifierScheme, identifiers_in};
-pub use mapping::{Ingested, Mapping, MappingError, SourceFile, plain_record};
+pub use mapping::{Ingested, Mapping, MappingError, SourceFile};
 pub use money::{Currency, Decimal, Money, MoneyError};
 pub use record::{Fields, Link, Record, RecordKind, Value};
 pub use reject::{Limits, Rejection};

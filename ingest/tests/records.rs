@@ -3,7 +3,7 @@
 use ingest::money::{from_millionths, parse_decimal, to_millionths};
 use ingest::{
     Currency, Decimal, FieldType, Ingested, Limits, Mapping, Money, MoneyError, Record, RecordKind, Rejection,
-    SourceFile, Value, cards, chunk_id, display_value, document_id, plain_record, record_id, schema,
+    SourceFile, Value, cards, chunk_id, display_value, document_id, record_id, schema,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -275,38 +275,6 @@ fn a_mapping_with_an_unknown_name_is_refused_at_its_line_with_the_nearest() {
     );
     assert!(complaint("name = 3").starts_with("line 1: "));
     assert!(complaint("[[records]]\n").contains("missing field"));
-}
-
-#[test]
-fn pushed_records_are_read_by_the_schema_and_every_fault_is_named() {
-    let object = |json: serde_json::Value| json.as_object().unwrap().clone();
-    let fields = object(serde_json::json!({
-        "status": "open", "total": 84.1, "paid": "12.50 EUR", "ordered_at": "2026-03-01T10:00:00+01:00",
-        "promised_date": "2026-03-09", "note": null, "gift": {"wrap": true},
-    }));
-    let lines = [object(serde_json::json!({"sku": 646, "quantity": 2, "colour": "red"}))];
-    let eur = Some("EUR".parse().unwrap());
-    let record = plain_record("records[0]", RecordKind::Order, " 7 ", &fields, &lines, eur).unwrap();
-    assert_eq!(record.external_id, "7");
-    assert_eq!(record.fields["total"], Value::Money("84.10 EUR".parse().unwrap()));
-    assert_eq!(record.fields["ordered_at"], Value::Time("2026-03-01T09:00:00Z".parse().unwrap()));
-    assert_eq!(record.lines[0]["sku"], Value::text("646"));
-    assert_eq!(record.extra["gift"], serde_json::json!({"wrap": true}));
-    assert_eq!(record.extra["lines"], serde_json::json!([{"colour": "red"}]));
-    let wrong = object(serde_json::json!({"total": "lots", "promised_date": "soon", "note": ["a", {"b": 1}]}));
-    let lines = [object(serde_json::json!({"quantity": true}))];
-    let faults = plain_record("records[1]", RecordKind::Order, "", &wrong, &lines, None).unwrap_err();
-    let named: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        named,
-        [
-            "records[1], column \"external_id\": is empty, over 256 bytes or has a control character",
-            "records[1], column \"total\": has no currency: name one in the mapping",
-            "records[1], column \"promised_date\": is not a date or time in a known format",
-            "records[1], column \"note\": is a nested object or list, not a single value",
-            "records[1], row 1, column \"quantity\": is not a decimal number",
-        ]
-    );
 }
 
 #[test]

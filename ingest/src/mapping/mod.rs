@@ -8,7 +8,6 @@ mod file;
 mod glob;
 mod join;
 mod path;
-mod plain;
 mod row;
 mod value;
 
@@ -16,7 +15,6 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-pub use self::plain::plain_record;
 
 use self::file::{LinesRule, MappingFile, OnBadRow, RecordRule};
 use self::join::{Lines, Lookups};
