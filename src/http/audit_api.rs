@@ -2,6 +2,9 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -9,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::extract::{ApiJson, Caller};
+use super::once::{Once, Reply, once};
 use super::problem::{Problem, ProblemBody};
 use super::routes::{Access, Route};
 use crate::access::Role;
@@ -81,20 +85,24 @@ async fn verify(
 }
 
 /// Signs the newest entry's number and hash. Keep it outside this system: it is what shows a cut or rewritten chain.
-#[utoipa::path(post, path = "/v1/audit:head", tag = "Audit", security(("key" = [])), responses((status = 200, body = Anchor)))]
-async fn export_head(State(app): State<App>, Caller(caller): Caller) -> Result<Json<Anchor>, Problem> {
-    let now = app.clock.now();
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    let event = Event {
-        actor: &caller.actor(),
-        action: Action::HeadExported,
-        resource: format!("tenant:{}", caller.tenant),
-        state_sha256: None,
-        details: json!({}),
-    };
-    audit::append(&mut tx, event, now).await?;
-    let (seq, hash) = audit::head(&mut tx).await?;
-    let tenant = tx.tenant_text();
-    tx.commit().await?;
-    Ok(Json(Anchor::sign(&app.audit_key, tenant, seq, hash, now.as_microsecond())))
+#[utoipa::path(post, path = "/v1/audit:head", tag = "Audit", security(("key" = [])),
+    params(("Idempotency-Key" = Option<String>, Header)), responses((status = 200, body = Anchor)))]
+async fn export_head(State(app): State<App>, Caller(caller): Caller, request: Once) -> Result<Response, Problem> {
+    let (actor, now, key) = (caller.actor(), app.clock.now(), app.audit_key.clone());
+    once(&app, &caller, request, |tx| {
+        async move {
+            let event = Event {
+                actor: &actor,
+                action: Action::HeadExported,
+                resource: format!("tenant:{}", tx.tenant()),
+                state_sha256: None,
+                details: json!({}),
+            };
+            audit::append(tx, event, now).await?;
+            let (seq, hash) = audit::head(tx).await?;
+            Reply::json(StatusCode::OK, &Anchor::sign(&key, tx.tenant_text(), seq, hash, now.as_microsecond()))
+        }
+        .boxed()
+    })
+    .await
 }

@@ -4,6 +4,8 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use futures::FutureExt;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -12,15 +14,17 @@ use utoipa_axum::routes;
 use super::App;
 use super::extract::{ApiJson, Caller};
 use super::ingest_push::{ITEMS_MAX, ItemRejection, Push, PushAnswer, push};
+use super::once::{Once, Reply, once};
 use super::problem::{Problem, ProblemBody};
 use super::records::PUSHERS;
 use super::routes::{Access, EVERYONE, Route};
-use crate::access::Role;
+use crate::access::{Principal, Role};
 use crate::audit::{self, Action, Event};
 use crate::document::{self, DocumentRow, DocumentText};
 use crate::ids::DocumentId;
 use crate::source::batch::IncomingDocument;
 use crate::source::{Batch, PushedDocument};
+use crate::store::TenantTx;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -142,17 +146,24 @@ async fn document_text(
 }
 
 /// Deletes a document: from the answer on, nothing of it is retrieved or cited.
-#[utoipa::path(delete, path = "/v1/documents/{document_id}", tag = "Documents", security(("key" = [])), params(("document_id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/documents/{document_id}", tag = "Documents", security(("key" = [])),
+    params(("document_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 204), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
 async fn delete_document(
     State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+    request: Once,
+) -> Result<Response, Problem> {
     let id: DocumentId = id.parse().map_err(|_| Problem::not_found())?;
-    let now = app.clock.now();
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    let found = document::get(&mut tx, id, &caller.audiences()).await?.ok_or_else(Problem::not_found)?;
+    let (by, now) = (caller.clone(), app.clock.now());
+    let deleted = once(&app, &caller, request, |tx| async move { delete(tx, &by, id, now).await }.boxed()).await?;
+    app.index.wake(caller.tenant);
+    Ok(deleted)
+}
+
+async fn delete(tx: &mut TenantTx, caller: &Principal, id: DocumentId, now: Timestamp) -> Result<Reply, Problem> {
+    let found = document::get(tx, id, &caller.audiences()).await?.ok_or_else(Problem::not_found)?;
     if found.external_id.starts_with("record:") {
         return Err(Problem::new(
             StatusCode::CONFLICT,
@@ -160,7 +171,7 @@ async fn delete_document(
             "this is the card of a record: delete the record at its source",
         ));
     }
-    document::delete(&mut tx, &[id.to_string()], now).await?;
+    document::delete(tx, &[id.to_string()], now).await?;
     let event = Event {
         actor: &caller.actor(),
         action: Action::DocumentDeleted,
@@ -168,8 +179,6 @@ async fn delete_document(
         state_sha256: None,
         details: json!({ "version": found.version }),
     };
-    audit::append(&mut tx, event, now).await?;
-    tx.commit().await?;
-    app.index.wake(caller.tenant);
-    Ok(StatusCode::NO_CONTENT)
+    audit::append(tx, event, now).await?;
+    Ok(Reply::empty())
 }

@@ -5,6 +5,8 @@
 //! A claim row is committed first, so that a duplicate sees it. The answer is written by whoever still owns the claim: after a crash the
 //! next request takes the claim over (another instance id, the old process is gone: the data directory was locked), and an overtaken
 //! request cannot commit.
+//!
+//! An answer is kept for [`KEPT_FOR`]; [`sweep`] removes older ones in the background. After that the key is new again.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -12,15 +14,24 @@ use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::Row;
 
+use super::App;
 use super::problem::Problem;
-use crate::access::Principal;
+use crate::access::{AccessError, Principal, tenants};
 use crate::canonical;
+use crate::ids::TenantId;
 use crate::store::{Store, TenantTx};
 use uuid::Uuid;
 
 /// With several replicas another instance id does not prove that its process is gone; after this long without an answer (far beyond any
 /// request timeout) a claim is taken over all the same, and the fence in [`complete`] keeps its old owner from committing.
 const ABANDONED_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long an answer is kept: longer than any client retries, a weekend included.
+pub const KEPT_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Rows of one tenant that one transaction of the sweep removes.
+const SWEEP_ROWS: i64 = 1_000;
+/// Transactions of one sweep per tenant: the rest waits for the next one.
+const SWEEP_ROUNDS: usize = 20;
 
 /// The right to run a request once.
 #[derive(Debug)]
@@ -38,7 +49,7 @@ pub enum Outcome {
     Replay(StatusCode, String),
 }
 
-/// Reads the header. Missing: 400, as the routes that use this require it.
+/// Reads the header. Missing, doubled or malformed: 400.
 pub fn key_of(headers: &HeaderMap) -> Result<String, Problem> {
     let mut values = headers.get_all("idempotency-key").iter();
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -184,12 +195,56 @@ pub async fn release(store: &Store, caller: &Principal, claim: &Claim) -> sqlx::
     tx.commit().await
 }
 
-/// A stored JSON answer; `replayed` is told in a header.
+/// As [`release`], for a request that has its own error to report.
+pub async fn give_back(store: &Store, caller: &Principal, claim: &Claim) {
+    if let Err(error) = release(store, caller, claim).await {
+        tracing::warn!(%error, "an idempotency claim could not be given back");
+    }
+}
+
+/// [`sweep`] for every tenant, one after the other.
+pub async fn sweep_all(app: &App) -> Result<u64, AccessError> {
+    let mut removed = 0;
+    for tenant in tenants::ids(&app.store).await? {
+        removed += sweep(&app.store, tenant, app.clock.now()).await?;
+    }
+    Ok(removed)
+}
+
+/// Removes what is older than [`KEPT_FOR`], in short transactions and a bounded number of them. Returns how many rows.
+pub async fn sweep(store: &Store, tenant: TenantId, now: Timestamp) -> sqlx::Result<u64> {
+    let before = now.checked_sub(KEPT_FOR).unwrap_or(Timestamp::MIN).as_microsecond();
+    let mut removed = 0;
+    for _ in 0..SWEEP_ROUNDS {
+        let mut tx = store.begin_write(tenant).await?;
+        let rows = sqlx::query(
+            "DELETE FROM idempotency WHERE tenant_id = $1 AND (principal_id, idem_key) IN \
+             (SELECT principal_id, idem_key FROM idempotency WHERE tenant_id = $1 AND claimed_at_us < $2 LIMIT $3)",
+        )
+        .bind(tx.tenant_text())
+        .bind(before)
+        .bind(SWEEP_ROWS)
+        .execute(tx.conn())
+        .await?
+        .rows_affected();
+        tx.commit().await?;
+        removed += rows;
+        if i64::try_from(rows).is_ok_and(|rows| rows < SWEEP_ROWS) {
+            break;
+        }
+    }
+    Ok(removed)
+}
+
+/// A stored answer; `replayed` is told in a header.
 pub fn answer(status: StatusCode, body: String, replayed: bool) -> Response {
+    let empty = body.is_empty();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if !empty {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     if replayed {
         headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
     }

@@ -2,6 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use futures::FutureExt;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -9,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::extract::Caller;
+use super::once::{Once, Reply, once};
 use super::problem::Problem;
 use super::routes::{Access, EVERYONE, Route};
 use crate::access::Role;
@@ -58,21 +62,28 @@ pub struct Rebuilding {
 }
 
 /// Writes every chunk into the index again, in the background; search goes on meanwhile.
-#[utoipa::path(post, path = "/v1/index:rebuild", tag = "Index", security(("key" = [])), responses((status = 200, body = Rebuilding)))]
-async fn rebuild_index(State(app): State<App>, Caller(caller): Caller) -> Result<Json<Rebuilding>, Problem> {
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    let chunks = app.index.rebuild(&mut tx).await?;
-    let event = Event {
-        actor: &caller.actor(),
-        action: Action::IndexRebuildRequested,
-        resource: format!("tenant:{}", caller.tenant),
-        state_sha256: None,
-        details: json!({ "chunks": chunks }),
-    };
-    audit::append(&mut tx, event, app.clock.now()).await?;
-    tx.commit().await?;
+#[utoipa::path(post, path = "/v1/index:rebuild", tag = "Index", security(("key" = [])),
+    params(("Idempotency-Key" = Option<String>, Header)), responses((status = 200, body = Rebuilding)))]
+async fn rebuild_index(State(app): State<App>, Caller(caller): Caller, request: Once) -> Result<Response, Problem> {
+    let (index, actor, now) = (app.index.clone(), caller.actor(), app.clock.now());
+    let rebuilding = once(&app, &caller, request, |tx| {
+        async move {
+            let chunks = index.rebuild(tx).await?;
+            let event = Event {
+                actor: &actor,
+                action: Action::IndexRebuildRequested,
+                resource: format!("tenant:{}", tx.tenant()),
+                state_sha256: None,
+                details: json!({ "chunks": chunks }),
+            };
+            audit::append(tx, event, now).await?;
+            Reply::json(StatusCode::OK, &Rebuilding { chunks })
+        }
+        .boxed()
+    })
+    .await?;
     app.index.wake(caller.tenant);
-    Ok(Json(Rebuilding { chunks }))
+    Ok(rebuilding)
 }
 
 /// Compares database and index and repairs what differs.

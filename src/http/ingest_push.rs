@@ -79,9 +79,7 @@ pub async fn push(
         }
         Err(problem) => {
             // Nothing was committed: the key can be used again.
-            if let Err(error) = idempotency::release(&app.store, push.caller, &claim).await {
-                tracing::warn!(%error, "an idempotency claim could not be given back");
-            }
+            idempotency::give_back(&app.store, push.caller, &claim).await;
             Err(problem)
         }
     }

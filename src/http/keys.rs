@@ -3,12 +3,15 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::response::Response;
+use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::App;
 use super::extract::{ApiJson, Caller, PageQuery};
+use super::once::{Once, Reply, once};
 use super::problem::{Problem, ProblemBody};
 use super::routes::{Access, Route};
 use crate::access::Role;
@@ -45,7 +48,7 @@ async fn list_keys(
     Ok(Json(KeyPage { keys, next }))
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateKey {
     /// What it is for.
@@ -60,40 +63,55 @@ pub struct CreateKey {
 #[derive(Serialize, ToSchema)]
 pub struct CreatedKey {
     pub key_id: String,
-    pub key: String,
+    /// Absent when the request is a repeat under its `Idempotency-Key`: the text is stored nowhere. Revoke the key and make another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// Mints a key.
 #[utoipa::path(post, path = "/v1/keys", tag = "Access", security(("key" = [])), request_body = CreateKey,
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = CreatedKey), (status = 404, body = ProblemBody), (status = 422, body = ProblemBody)))]
 async fn create_key(
     State(app): State<App>,
     Caller(caller): Caller,
+    request: Once,
     ApiJson(body): ApiJson<CreateKey>,
-) -> Result<(StatusCode, Json<CreatedKey>), Problem> {
-    let now = app.clock.now();
+) -> Result<Response, Problem> {
+    let (request, actor, now) = (request.with(&body)?, caller.actor(), app.clock.now());
     let user = body.user_id.map(|id| id.parse::<UserId>()).transpose().map_err(|_| Problem::not_found())?;
     let expires = body.expires_at_us.map(crate::clock::from_us);
     if expires.is_some_and(|at| at <= now) {
         return Err(Problem::unprocessable("invalid", "expires_at_us lies in the past"));
     }
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    let (id, text) = keys::create(&mut tx, &caller.actor(), user, &body.name, expires, now).await?;
-    tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(CreatedKey { key_id: id.to_string(), key: text.reveal().to_owned() })))
+    once(&app, &caller, request, |tx| {
+        async move {
+            let (id, text) = keys::create(tx, &actor, user, &body.name, expires, now).await?;
+            let view = |key: Option<&str>| CreatedKey { key_id: id.to_string(), key: key.map(str::to_owned) };
+            Reply::json(StatusCode::CREATED, &view(Some(text.reveal())))?.repeated_as(&view(None))
+        }
+        .boxed()
+    })
+    .await
 }
 
 /// Revokes a key, at once.
-#[utoipa::path(delete, path = "/v1/keys/{key_id}", tag = "Access", security(("key" = [])), params(("key_id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/keys/{key_id}", tag = "Access", security(("key" = [])), params(("key_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 204), (status = 404, body = ProblemBody)))]
 async fn revoke_key(
     State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+    request: Once,
+) -> Result<Response, Problem> {
     let id: KeyId = id.parse().map_err(|_| Problem::not_found())?;
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    keys::revoke(&mut tx, &caller.actor(), id, app.clock.now()).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    let (actor, now) = (caller.actor(), app.clock.now());
+    once(&app, &caller, request, |tx| {
+        async move {
+            keys::revoke(tx, &actor, id, now).await?;
+            Ok(Reply::empty())
+        }
+        .boxed()
+    })
+    .await
 }

@@ -3,6 +3,8 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::response::Response;
+use futures::FutureExt;
 use ingest::Rejection;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -10,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::extract::{ApiJson, Caller};
+use super::once::{Once, Reply, once};
 use super::problem::{Problem, ProblemBody};
 use super::records::PUSHERS;
 use super::routes::{Access, EVERYONE, Route};
@@ -35,18 +38,26 @@ async fn list_sources(State(app): State<App>, Caller(caller): Caller) -> Result<
 }
 
 /// Deletes a source with everything in it: from the answer on, nothing of it is retrieved or cited.
-#[utoipa::path(delete, path = "/v1/sources/{name}", tag = "Ingest", security(("key" = [])), params(("name" = String, Path)),
+#[utoipa::path(delete, path = "/v1/sources/{name}", tag = "Ingest", security(("key" = [])),
+    params(("name" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 204), (status = 404, body = ProblemBody)))]
 async fn delete_source(
     State(app): State<App>,
     Caller(caller): Caller,
     Path(name): Path<String>,
-) -> Result<StatusCode, Problem> {
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    source::delete(&mut tx, &caller.actor(), &name, app.clock.now()).await?;
-    tx.commit().await?;
+    request: Once,
+) -> Result<Response, Problem> {
+    let (actor, now) = (caller.actor(), app.clock.now());
+    let deleted = once(&app, &caller, request, |tx| {
+        async move {
+            source::delete(tx, &actor, &name, now).await?;
+            Ok(Reply::empty())
+        }
+        .boxed()
+    })
+    .await?;
     app.index.wake(caller.tenant);
-    Ok(StatusCode::NO_CONTENT)
+    Ok(deleted)
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -55,17 +66,24 @@ pub struct StartedRun {
 }
 
 /// Begins a pass over a source. Push with its `run_id`, then finish it.
-#[utoipa::path(post, path = "/v1/sources/{name}/runs", tag = "Ingest", security(("key" = [])), params(("name" = String, Path)),
+#[utoipa::path(post, path = "/v1/sources/{name}/runs", tag = "Ingest", security(("key" = [])),
+    params(("name" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = StartedRun), (status = 422, body = ProblemBody)))]
 async fn start_run(
     State(app): State<App>,
     Caller(caller): Caller,
     Path(name): Path<String>,
-) -> Result<(StatusCode, Json<StartedRun>), Problem> {
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    let run = source::start_run(&mut tx, &caller.actor(), &name, app.clock.now()).await?;
-    tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(StartedRun { run_id: run.to_string() })))
+    request: Once,
+) -> Result<Response, Problem> {
+    let (actor, now) = (caller.actor(), app.clock.now());
+    once(&app, &caller, request, |tx| {
+        async move {
+            let run = source::start_run(tx, &actor, &name, now).await?;
+            Reply::json(StatusCode::CREATED, &StartedRun { run_id: run.to_string() })
+        }
+        .boxed()
+    })
+    .await
 }
 
 /// A place in the input and why it was refused.
@@ -91,27 +109,33 @@ pub struct FinishRun {
 }
 
 /// Ends a run.
-#[utoipa::path(post, path = "/v1/runs/{run_id}/finish", tag = "Ingest", security(("key" = [])), params(("run_id" = String, Path)),
+#[utoipa::path(post, path = "/v1/runs/{run_id}/finish", tag = "Ingest", security(("key" = [])), params(("run_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = FinishRun, responses((status = 200, body = RunRow), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
 async fn finish_run(
     State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<String>,
+    request: Once,
     ApiJson(body): ApiJson<FinishRun>,
-) -> Result<Json<RunRow>, Problem> {
+) -> Result<Response, Problem> {
     let id: RunId = id.parse().map_err(|_| Problem::not_found())?;
+    let (request, actor, now) = (request.with(&body)?, caller.actor(), app.clock.now());
     let rejections: Vec<Rejection> = body
         .rejections
         .into_iter()
         .map(|one| Rejection { file: one.file, row: one.row, column: one.column, reason: one.reason })
         .collect();
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    let now = app.clock.now();
     let rejected = body.rejected.max(rejections.len() as u64);
-    let run = source::finish_run(&mut tx, &caller.actor(), id, body.complete, rejected, &rejections, now).await?;
-    tx.commit().await?;
+    let finished = once(&app, &caller, request, |tx| {
+        async move {
+            let run = source::finish_run(tx, &actor, id, body.complete, rejected, &rejections, now).await?;
+            Reply::json(StatusCode::OK, &run)
+        }
+        .boxed()
+    })
+    .await?;
     app.index.wake(caller.tenant);
-    Ok(Json(run))
+    Ok(finished)
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::response::Response;
+use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::App;
 use super::extract::{ApiJson, Caller, PageQuery};
+use super::once::{Once, Reply, once};
 use super::problem::{Problem, ProblemBody};
 use super::routes::{Access, EVERYONE, Route};
 use crate::access::users::UserRow;
@@ -73,7 +76,7 @@ async fn list_users(
     Ok(Json(UserPage { users, next }))
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateUser {
     pub email: String,
@@ -84,17 +87,23 @@ pub struct CreateUser {
 
 /// Creates a user. They can act once they have a key (`POST /v1/keys`).
 #[utoipa::path(post, path = "/v1/users", tag = "Access", security(("key" = [])), request_body = CreateUser,
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = UserRow), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 async fn create_user(
     State(app): State<App>,
     Caller(caller): Caller,
+    request: Once,
     ApiJson(body): ApiJson<CreateUser>,
-) -> Result<(StatusCode, Json<UserRow>), Problem> {
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    let id = users::create(&mut tx, &caller.actor(), &body.email, &body.name, &body.roles, app.clock.now()).await?;
-    let user = users::get(&mut tx, id).await?;
-    tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(user)))
+) -> Result<Response, Problem> {
+    let (request, actor, now) = (request.with(&body)?, caller.actor(), app.clock.now());
+    once(&app, &caller, request, |tx| {
+        async move {
+            let id = users::create(tx, &actor, &body.email, &body.name, &body.roles, now).await?;
+            Reply::json(StatusCode::CREATED, &users::get(tx, id).await?)
+        }
+        .boxed()
+    })
+    .await
 }
 
 /// One user.
@@ -110,7 +119,7 @@ async fn get_user(
     Ok(Json(users::get(&mut tx, id).await?))
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeUser {
     /// Replaces the roles.
@@ -120,18 +129,23 @@ pub struct ChangeUser {
 }
 
 /// Changes roles or suspends; effective at once.
-#[utoipa::path(patch, path = "/v1/users/{user_id}", tag = "Access", security(("key" = [])), params(("user_id" = String, Path)),
+#[utoipa::path(patch, path = "/v1/users/{user_id}", tag = "Access", security(("key" = [])), params(("user_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = ChangeUser, responses((status = 200, body = UserRow), (status = 404, body = ProblemBody), (status = 422, body = ProblemBody)))]
 async fn change_user(
     State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<String>,
+    request: Once,
     ApiJson(body): ApiJson<ChangeUser>,
-) -> Result<Json<UserRow>, Problem> {
+) -> Result<Response, Problem> {
     let id: UserId = id.parse().map_err(|_| Problem::not_found())?;
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    let user =
-        users::change(&mut tx, &caller.actor(), id, body.roles.as_ref(), body.suspended, app.clock.now()).await?;
-    tx.commit().await?;
-    Ok(Json(user))
+    let (request, actor, now) = (request.with(&body)?, caller.actor(), app.clock.now());
+    once(&app, &caller, request, |tx| {
+        async move {
+            let user = users::change(tx, &actor, id, body.roles.as_ref(), body.suspended, now).await?;
+            Reply::json(StatusCode::OK, &user)
+        }
+        .boxed()
+    })
+    .await
 }

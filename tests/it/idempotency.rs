@@ -1,5 +1,6 @@
 //! `Idempotency-Key`: one effect, one answer, per key and principal (reliability 37).
 
+use countersign::http::{Access, idempotency};
 use jiff::SignedDuration;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -130,4 +131,143 @@ async fn a_refused_request_keeps_nothing_and_its_key_can_be_used_again(
         app.count(app.a.id(), "SELECT count(*) FROM idempotency WHERE tenant_id = $1 AND status IS NULL").await,
         0
     );
+}
+
+/// Routes with another method than GET that take no key, and why.
+const WITHOUT_KEY: [(&str, &str); 8] = [
+    ("POST /v1/answers", "changes nothing"),
+    ("POST /v1/chat/completions", "changes nothing"),
+    ("POST /v1/search", "changes nothing"),
+    ("POST /v1/audit:verify", "changes nothing"),
+    ("POST /v1/index:reconcile", "brings the index to what the database says, however often"),
+    ("POST /v1/operator/tenants", "the slug is the key: a repeat is refused as taken"),
+    ("PATCH /v1/operator/tenants/{tenant_id}", "sets a state, however often"),
+    ("PUT /v1/operator/tenants/{tenant_id}/quota", "sets a state, however often"),
+];
+
+#[tokio::test]
+async fn every_route_that_changes_something_takes_a_key_or_is_listed_with_its_reason() {
+    let Some(app) = TestApp::new(Engine::Sqlite).await else { return };
+    let document: Value = serde_json::from_str(&countersign::http::openapi_json(&app.app)).unwrap();
+    let mut listed = 0;
+    for row in crate::access_matrix::rows().iter().filter(|row| row.method != "GET" && row.access != Access::Public) {
+        let name = format!("{} {}", row.method, row.path);
+        let operation = &document["paths"][&row.path][row.method.to_lowercase()];
+        let takes_key = operation["parameters"].to_string().contains("Idempotency-Key");
+        let excused = WITHOUT_KEY.iter().any(|(route, _)| *route == name);
+        assert!(takes_key != excused, "{name}: takes a key: {takes_key}, listed: {excused}");
+        listed += usize::from(excused);
+    }
+    assert_eq!(listed, WITHOUT_KEY.len(), "a listed route is gone");
+}
+
+/// Sends a request twice under one key and once changed; the first answer, which the second repeats.
+async fn twice(app: &TestApp, method: &str, path: &str, body: Option<&Value>, other: Option<&Value>) -> (Reply, Reply) {
+    let key = crate::harness::unique();
+    let send = async |body: Option<&Value>| {
+        let call = app.call(method, path).key(app.a.key("admin")).header("idempotency-key", &key);
+        match body {
+            Some(body) => call.json(body).send().await,
+            None => call.send().await,
+        }
+    };
+    let events = "SELECT count(*) FROM audit_event WHERE tenant_id = $1";
+    let first = send(body).await.ok();
+    assert!(first.headers.get("idempotency-replayed").is_none(), "{path}");
+    let written = app.count(app.a.id(), events).await;
+    let second = send(body).await;
+    assert_eq!((second.status, second.headers.get("idempotency-replayed").unwrap()), (first.status, "true"), "{path}");
+    assert_eq!(second.headers.get("content-type"), first.headers.get("content-type"), "{path}");
+    if let Some(other) = other {
+        send(Some(other)).await.refused(422, "/problems/idempotency-mismatch");
+    }
+    assert_eq!(app.count(app.a.id(), events).await, written, "{path}: nothing was done a second time");
+    (first, second)
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_change_under_a_key_happens_once(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(app) = TestApp::new(engine).await else { return };
+    let same = |(first, second): (Reply, Reply)| {
+        assert_eq!(first.text, second.text);
+        first
+    };
+    let user = |name: &str| json!({ "email": "new@example.com", "name": name, "roles": ["agent"] });
+    let created = same(twice(&app, "POST", "/v1/users", Some(&user("New")), Some(&user("Other"))).await).json();
+    let id = created["user_id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/users/{id}");
+    same(
+        twice(&app, "PATCH", &path, Some(&json!({ "roles": ["auditor"] })), Some(&json!({ "suspended": true }))).await,
+    );
+    // A key's text is stored nowhere, so that a repeat cannot give it again.
+    let body = json!({ "name": "of the new one", "user_id": id });
+    let (first, second) = twice(&app, "POST", "/v1/keys", Some(&body), Some(&json!({ "name": "service" }))).await;
+    let text = first.json()["key"].as_str().unwrap().to_owned();
+    assert_eq!(second.json(), json!({ "key_id": first.json()["key_id"] }));
+    let statement = format!("SELECT count(*) FROM idempotency WHERE tenant_id = $1 AND body LIKE '%{text}%'");
+    assert_eq!(app.count(app.a.id(), &statement).await, 0);
+    same(twice(&app, "DELETE", &format!("/v1/keys/{}", first.json()["key_id"].as_str().unwrap()), None, None).await);
+    same(twice(&app, "DELETE", &format!("/v1/documents/{}", app.a.documents["lost-parcel"]), None, None).await);
+    let run = same(twice(&app, "POST", "/v1/sources/erp/runs", None, None).await).json();
+    let finish = |complete: bool| json!({ "complete": complete });
+    let path = format!("/v1/runs/{}/finish", run["run_id"].as_str().unwrap());
+    same(twice(&app, "POST", &path, Some(&finish(false)), Some(&finish(true))).await);
+    same(twice(&app, "POST", "/v1/index:rebuild", None, None).await);
+    same(twice(&app, "POST", "/v1/audit:head", None, None).await);
+    same(twice(&app, "DELETE", &format!("/v1/sources/{}", app.a.source), None, None).await);
+    assert_eq!(app.verify(&app.a, None).await["ok"], true);
+    // The path is part of the request: one key cannot stand for two of them.
+    let call = |path: &str| app.call("DELETE", path).key(app.a.key("admin")).header("idempotency-key", "one");
+    call("/v1/sources/erp").send().await.ok();
+    call("/v1/sources/other").send().await.refused(422, "/problems/idempotency-mismatch");
+    // Without a key everything is as ever; a malformed one is refused.
+    app.call("POST", "/v1/audit:head").key(app.a.key("admin")).send().await.ok();
+    let empty = app.call("POST", "/v1/audit:head").key(app.a.key("admin")).header("idempotency-key", " ");
+    empty.send().await.refused(400, "/problems/idempotency-key");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn duplicates_of_a_creation_at_once_make_one_user(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(app) = TestApp::new(engine).await else { return };
+    let body = json!({ "email": "once@example.com", "name": "Once", "roles": ["agent"] });
+    let send =
+        || app.call("POST", "/v1/users").key(app.a.key("admin")).header("idempotency-key", "u1").json(&body).send();
+    let replies = futures::future::join_all((0..20).map(|_| send())).await;
+    let made: Vec<&Reply> = replies.iter().filter(|reply| reply.status == 201).collect();
+    assert!(!made.is_empty() && made.iter().all(|reply| reply.text == made[0].text));
+    assert!(replies.iter().all(|reply| [201, 409].contains(&reply.status)), "{replies:?}");
+    let users = "SELECT count(*) FROM app_user WHERE tenant_id = $1 AND email = 'once@example.com'";
+    assert_eq!(app.count(app.a.id(), users).await, 1);
+    // A refusal keeps nothing: the key is free for the corrected request.
+    let call = |roles: Value| {
+        let body = json!({ "email": "two@example.com", "name": "Two", "roles": roles });
+        app.call("POST", "/v1/users").key(app.a.key("admin")).header("idempotency-key", "u2").json(&body).send()
+    };
+    assert_eq!(call(json!([])).await.status, 422);
+    call(json!(["agent"])).await.ok();
+}
+
+#[rstest]
+#[tokio::test]
+async fn answers_are_kept_for_a_week_and_then_swept(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(app) = TestApp::new(engine).await else { return };
+    let key = app.a.key("integration");
+    push(&app, key, "old", &body("open")).await.ok();
+    app.app.clock.advance(idempotency::KEPT_FOR);
+    push(&app, key, "new", &body("shipped")).await.ok();
+    idempotency::sweep_all(&app.app).await.unwrap();
+    assert!(push(&app, key, "old", &body("open")).await.ok().headers.contains_key("idempotency-replayed"), "a week");
+    app.app.clock.advance(SignedDuration::from_micros(1));
+    let all = "SELECT count(*) FROM idempotency WHERE tenant_id = $1";
+    let before = app.count(app.a.id(), all).await;
+    let others = app.count(app.b.id(), all).await;
+    let removed = idempotency::sweep(&app.app.store, app.a.id(), app.app.clock.now()).await.unwrap();
+    assert!(removed >= 1);
+    assert_eq!(app.count(app.a.id(), all).await, before - i64::try_from(removed).unwrap());
+    assert_eq!(app.count(app.b.id(), all).await, others, "each tenant by itself");
+    let again = push(&app, key, "old", &body("open")).await.ok();
+    assert!(!again.headers.contains_key("idempotency-replayed"), "the key is new again");
+    assert!(push(&app, key, "new", &body("shipped")).await.ok().headers.contains_key("idempotency-replayed"));
 }
