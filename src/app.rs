@@ -1,5 +1,7 @@
 //! The service put together: what the faces need, opened once. Between the stages and the faces.
 
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +18,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::embed::Embedder;
 use crate::index::Index;
-use crate::llm::OptionalChatModel;
+use crate::ladder::Ladder;
+use crate::quota::rate::{Allowance, RateLimiter, Slowdown};
 use crate::source;
 use crate::store::Store;
 use crate::vector::VectorStore;
@@ -28,6 +31,9 @@ pub const AUDITED_STATES: &[(&str, StateOf)] = &[
     ("batch", source::batch_state),
 ];
 
+/// Attempts with keys that are none, a minute and client, before they are slowed down.
+const GUESSES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
+
 /// Everything a face needs. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
@@ -35,7 +41,10 @@ pub struct App {
     pub clock: Clock,
     pub store: Store,
     pub index: Index,
-    pub llm: OptionalChatModel,
+    pub llm: Ladder,
+    pub rate: Arc<RateLimiter>,
+    /// Attempts with keys that are none, by client network.
+    pub guesses: Arc<Slowdown<IpAddr>>,
     /// Signs audit heads.
     pub audit_key: Arc<SigningKey>,
     /// Of the operator's key; the key itself lies in the data directory.
@@ -54,7 +63,7 @@ pub struct Parts {
     pub store: Store,
     pub vectors: Arc<dyn VectorStore>,
     pub embedder: Option<Arc<dyn Embedder>>,
-    pub llm: OptionalChatModel,
+    pub llm: Ladder,
     pub audit_key: SigningKey,
     pub operator_key: String,
     pub metrics: PrometheusHandle,
@@ -72,6 +81,8 @@ impl App {
             store: parts.store,
             index,
             llm: parts.llm,
+            rate: Arc::default(),
+            guesses: Arc::new(Slowdown::new(Allowance::per_minute(GUESSES_PER_MINUTE))),
             audit_key: Arc::new(parts.audit_key),
             operator_key_sha256: crate::canonical::sha256_hex(parts.operator_key).into(),
             metrics: parts.metrics,

@@ -8,6 +8,8 @@ pub mod clock;
 pub mod config;
 pub mod ids;
 pub mod net;
+pub mod quota;
+pub mod redact;
 pub mod secret;
 pub mod store;
 pub mod telemetry;
@@ -16,6 +18,9 @@ pub mod telemetry;
 pub mod embed;
 pub mod llm;
 pub mod vector;
+
+// The models in their order, as one tenant may use them.
+pub mod ladder;
 
 // Stages, in flow order.
 pub mod document;

@@ -10,12 +10,14 @@ use std::time::Duration;
 use crate::access::tenants;
 use crate::app::{App, DataDir, DataDirError, Parts};
 use crate::clock::Clock;
-use crate::config::{Config, EmbeddingProvider};
+use crate::config::{Config, EmbeddingProvider, Prices};
 use crate::embed::weights::{self, OnProgress, Resolution, Source, WeightsConfig};
 use crate::embed::{EmbedError, Embedder, hashed, minilm, openai::OpenAiEmbedder};
 use crate::index;
+use crate::ladder::{Ladder, Place, Step};
+use crate::llm::LlmError;
 use crate::llm::openai::{OpenAiChat, ProviderConfig};
-use crate::llm::{LlmError, OptionalChatModel};
+use crate::secret::Secret;
 use crate::store::{PoolOptions, Store, StoreError};
 use crate::vector::EmbeddingSpec;
 use crate::vector::embedded::{EmbeddedConfig, EmbeddedStore};
@@ -69,7 +71,7 @@ pub async fn open(
     let store = Store::open(&pool_options(&config, dir)).await?;
     let embedder = embedder(&config, model, on_progress).await?;
     let vectors = EmbeddedStore::open(EmbeddedConfig::new(dir.vectors(), spec(&config)))?;
-    let llm = chat_model(&config)?;
+    let llm = Ladder::new(ladder(&config)?);
     let (audit_key, operator_key) = (dir.audit_key()?, dir.operator_key()?);
     let metrics = crate::telemetry::metrics();
     let vectors = Arc::new(vectors);
@@ -104,9 +106,15 @@ pub fn spec(config: &Config) -> EmbeddingSpec {
         EmbeddingProvider::Hashed => EmbeddingSpec::new(hashed::HashEmbedder.model_id(), hashed::DIM),
         EmbeddingProvider::Openai => {
             let dim = config.embedding.dim.map_or(1, |dim| usize::from(dim.get()));
-            EmbeddingSpec::new(config.embedding.model.clone().unwrap_or_default(), dim)
+            let model = config.embedding.model.clone().unwrap_or_default();
+            EmbeddingSpec::new(OpenAiEmbedder::id_of(&model, redacts_embeddings(config)), dim)
         }
     }
+}
+
+/// Whether personal data is taken out of what the embedding provider gets.
+fn redacts_embeddings(config: &Config) -> bool {
+    config.embedding.base_url.as_deref().is_some_and(|url| config.embedding.redact.applies_to(url))
 }
 
 /// Where the local model's files are looked for; `fetch`: longest time per way of fetching them, `None` forbids it.
@@ -143,7 +151,8 @@ async fn embedder(
             provider.key.clone_from(&config.embedding.api_key);
             provider.allow_private_network = config.embedding.allow_private_network;
             let spec = spec(config);
-            Ok(Some(Arc::new(OpenAiEmbedder::new(provider, spec.model_id, spec.dim)?)))
+            let model = config.embedding.model.clone().unwrap_or_default();
+            Ok(Some(Arc::new(OpenAiEmbedder::new(provider, model, spec.dim)?.redacting(redacts_embeddings(config)))))
         }
         EmbeddingProvider::Local => local(config, model, on_progress).await,
     }
@@ -174,20 +183,48 @@ async fn local(
     Ok(Some(Arc::new(loaded)))
 }
 
-/// The configured chat model with its breaker; `None`: extractive answers.
-pub fn chat_model(config: &Config) -> Result<OptionalChatModel, StartError> {
-    let (Some(base_url), Some(model)) = (&config.llm.base_url, &config.llm.model) else { return Ok(None) };
-    let mut provider = ProviderConfig::new(base_url.clone());
-    provider.key.clone_from(&config.llm.api_key);
-    provider.allow_private_network = config.llm.allow_private_network;
+/// The configured chat models, each with its breaker; none: extractive answers.
+pub fn ladder(config: &Config) -> Result<Vec<Step>, StartError> {
+    let (first, second) = (&config.llm, &config.llm_fallback);
+    let mut steps = Vec::new();
+    if let (Some(base_url), Some(model)) = (&first.base_url, &first.model) {
+        let provider = provider(config, base_url, first.api_key.as_ref(), first.allow_private_network);
+        let redact = first.redact.applies_to(base_url);
+        steps.push(step(Place::First, provider, model, first.prices(), redact)?);
+    }
+    if let (Some(base_url), Some(model)) = (&second.base_url, &second.model) {
+        let provider = provider(config, base_url, second.api_key.as_ref(), second.allow_private_network);
+        let redact = second.redact.applies_to(base_url);
+        steps.push(step(Place::Second, provider, model, second.prices(), redact)?);
+    }
+    Ok(steps)
+}
+
+fn step(
+    place: Place,
+    provider: ProviderConfig,
+    model: &str,
+    prices: Option<Prices>,
+    redact: bool,
+) -> Result<Step, StartError> {
+    let host = reqwest::Url::parse(&provider.base_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let model = Arc::new(OpenAiChat::new(provider, model, false)?);
+    Ok(Step { place, provider: host.unwrap_or_default(), model, prices, redact })
+}
+
+fn provider(config: &Config, base_url: &str, key: Option<&Secret>, allow_private_network: bool) -> ProviderConfig {
+    let mut provider = ProviderConfig::new(base_url);
+    provider.key = key.cloned();
+    provider.allow_private_network = allow_private_network;
     provider.first_token_timeout = Duration::from_millis(config.llm.first_token_timeout_ms.get().into());
     provider.stall_timeout = Duration::from_millis(config.llm.stall_timeout_ms.get().into());
-    // A slow model must leave time for the extractive rung before the request itself is given up.
-    let patience = config.request_timeout().mul_f64(0.5);
+    // Slow models must leave time for the extractive rung before the request itself is given up.
+    let share = if config.llm_fallback.base_url.is_some() { 0.4 } else { 0.5 };
+    let patience = config.request_timeout().mul_f64(share);
     provider.total_timeout = patience;
     provider.first_token_timeout = provider.first_token_timeout.min(patience);
     provider.retries = provider.retries.min(1);
-    Ok(Some(Arc::new(OpenAiChat::new(provider, model.clone(), false)?)))
+    provider
 }
 
 fn pool_options(config: &Config, dir: &DataDir) -> PoolOptions {

@@ -43,6 +43,27 @@ impl Drop for Telemetry {
     }
 }
 
+/// Keeps what the process holds in it when it breaks: a panic says where, not what (messages quote the text they failed on), and there is
+/// no core dump, which would hold every key. Called once, first of all.
+pub fn keep_content_in() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        // With RUST_BACKTRACE set.
+        let trace = std::backtrace::Backtrace::capture();
+        let trace = if trace.status() == std::backtrace::BacktraceStatus::Captured {
+            format!("\n{trace}")
+        } else {
+            String::new()
+        };
+        eprintln!("panicked at {place} (its message may quote content and is not shown){trace}");
+    }));
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    }
+}
+
 /// Installs the log writer and, when an endpoint is configured, the trace exporter. A second call changes nothing.
 ///
 /// - `fallback`: the filter when the configuration names none, as `info`.

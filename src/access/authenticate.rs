@@ -8,6 +8,7 @@ use super::keys::KeyText;
 use super::users::roles_of;
 use super::{Principal, Role};
 use crate::ids::{KeyId, UserId};
+use crate::quota::TenantQuota;
 use crate::store::Store;
 
 /// The principal of a live key of a live user of a live tenant; otherwise `None`, with no hint as to why.
@@ -16,8 +17,10 @@ pub async fn authenticate(store: &Store, text: &str, now: Timestamp) -> sqlx::Re
     let sha256 = key.sha256();
     let mut tx = store.begin_read(tenant).await?;
     let row = sqlx::query(
-        "SELECT k.key_id, k.user_id, k.key_sha256 FROM api_key k JOIN tenant t ON t.tenant_id = k.tenant_id \
+        "SELECT k.key_id, k.user_id, k.key_sha256, q.key_per_minute, q.tenant_per_minute, q.token_limit, q.token_period \
+         FROM api_key k JOIN tenant t ON t.tenant_id = k.tenant_id \
          LEFT JOIN app_user u ON u.tenant_id = k.tenant_id AND u.user_id = k.user_id \
+         LEFT JOIN tenant_quota q ON q.tenant_id = k.tenant_id \
          WHERE k.tenant_id = $1 AND k.key_sha256 = $2 AND k.revoked_at_us IS NULL \
          AND (k.expires_at_us IS NULL OR k.expires_at_us > $3) AND t.suspended = 0 \
          AND (k.user_id IS NULL OR u.suspended = 0)",
@@ -35,10 +38,11 @@ pub async fn authenticate(store: &Store, text: &str, now: Timestamp) -> sqlx::Re
     let (Ok(key), user) = (row.try_get::<String, _>(0)?.parse::<KeyId>(), row.try_get::<Option<String>, _>(1)?) else {
         return Ok(None);
     };
+    let quota = TenantQuota::read(&row, 3)?;
     let Some(user_id) = user else {
-        return Ok(Some(Principal { tenant, key, user: None, roles: vec![Role::Integration] }));
+        return Ok(Some(Principal { tenant, key, user: None, roles: vec![Role::Integration], quota }));
     };
     let Ok(user) = user_id.parse::<UserId>() else { return Ok(None) };
     let roles = roles_of(&mut tx, &user_id).await?;
-    Ok(Some(Principal { tenant, key, user: Some(user), roles }))
+    Ok(Some(Principal { tenant, key, user: Some(user), roles, quota }))
 }

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use crate::audit::{Actor, ActorKind};
 use crate::ids::{KeyId, TenantId, UserId};
+use crate::quota::TenantQuota;
 
 /// What a principal may do. A person can hold several; a service key holds `Integration` alone and can never approve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -72,6 +73,8 @@ pub struct Principal {
     /// `None`: a service.
     pub user: Option<UserId>,
     pub roles: Vec<Role>,
+    /// What is set for the tenant, read with the key.
+    pub quota: TenantQuota,
 }
 
 impl Principal {

@@ -46,6 +46,15 @@ pub async fn create(tx: &mut TenantTx, slug: &str, name: &str, now: Timestamp) -
     record(tx, Action::TenantCreated, json!({}), now).await
 }
 
+/// [`AccessError::NotFound`] unless the transaction stands inside a tenant that exists.
+pub async fn exists(tx: &mut TenantTx) -> Result<(), AccessError> {
+    let row = sqlx::query("SELECT tenant_id FROM tenant WHERE tenant_id = $1")
+        .bind(tx.tenant_text())
+        .fetch_optional(tx.conn())
+        .await?;
+    row.map(drop).ok_or(AccessError::NotFound)
+}
+
 /// Every tenant, by slug.
 pub async fn list(store: &Store) -> Result<Vec<TenantRow>, AccessError> {
     let mut tx = store.begin_operator().await?;

@@ -31,7 +31,7 @@ use crate::config::Config;
 use crate::document;
 use crate::ids::SourceId;
 use crate::index::Index;
-use crate::llm::OptionalChatModel;
+use crate::ladder::{ModelCall, OptionalTenantModel, Place};
 use crate::record::{self, Found};
 use crate::retrieve::{self, Identified, Mode, Query, RetrieveError, when};
 use crate::store::Store;
@@ -53,6 +53,8 @@ const PARTS_MAX: usize = 6;
 pub enum Rung {
     /// Worded by the configured model, each claim checked.
     Model,
+    /// Worded by the second model, because the first one failed; each claim checked.
+    SecondModel,
     /// Quoted verbatim from records and documents.
     Extractive,
 }
@@ -67,12 +69,20 @@ pub struct Question {
     pub sources: Option<Vec<SourceId>>,
 }
 
+impl Question {
+    /// Whether a record may be cited.
+    fn admits(&self, found: &Found) -> bool {
+        found.is_among(self.kinds.as_deref(), self.sources.as_deref())
+    }
+}
+
 /// What answering needs.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     pub store: &'a Store,
     pub index: &'a Index,
-    pub llm: &'a OptionalChatModel,
+    /// The models as the caller's tenant may use them, for this request.
+    pub llm: &'a OptionalTenantModel,
     pub config: &'a Config,
 }
 
@@ -99,8 +109,7 @@ pub async fn answer(
     let mut dossier = investigate(context, caller, question, now).await?;
     let mut checks = Checks::default();
     dossier.claims.retain(|claim| keeps(claim, &dossier.evidence, &mut checks));
-    let mut rung = Rung::Extractive;
-    let mut model_id = None;
+    let mut worded_by: Option<ModelCall> = None;
     if let (Some(model), true) = (context.llm, dossier.sufficient && !dossier.claims.is_empty()) {
         let day = dossier.understood.policies_on.clone();
         let llm = &context.config.llm;
@@ -110,23 +119,21 @@ pub async fn answer(
         {
             Ok(worded) => {
                 checks.refused.extend(worded.refused);
-                checks.prompt_tokens = worded.usage.prompt_tokens;
-                checks.completion_tokens = worded.usage.completion_tokens;
                 if worded.claims.is_empty() {
                     checks.fell_back_because = Some("no claim of the model passed the checks".into());
                 } else {
-                    rung = Rung::Model;
-                    model_id = Some(model.model_id().to_owned());
+                    worded_by = model.answered();
                     dossier.claims = worded.claims;
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "the model failed; the extractive rung answers");
+                tracing::info!(%error, "no model answered; the extractive rung does");
                 checks.fell_back_because = Some(error.to_string());
             }
         }
     }
-    let answer = render::answer(dossier.into_findings(), rung, model_id, checks);
+    checks.count(context.llm.as_ref().map(|model| model.calls()).unwrap_or_default());
+    let answer = render::answer(dossier.into_findings(), worded_by, checks);
     let label = if answer.abstained { "abstained" } else { answer.rung_label() };
     metrics::counter!("countersign_answers_total", "outcome" => label).increment(1);
     Ok(answer)
@@ -167,10 +174,12 @@ async fn investigate(
     question: &Question,
     now: Timestamp,
 ) -> Result<Dossier, RetrieveError> {
-    let identified = retrieve::identify::identify(context.store, caller, &question.text).await?;
+    let mut identified = retrieve::identify::identify(context.store, caller, &question.text).await?;
     let named: Vec<&Found> = identified.iter().filter_map(|one| one.records.first()).collect();
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
     let (day, because) = when::policy_day(question.as_of, &question.text, &named, today);
+    let kinds: Vec<&str> = named.iter().map(|found| schema(found.record.kind).label).collect();
+    retrieve::identify::restrict(&mut identified, question.kinds.as_deref(), question.sources.as_deref());
     let mut dossier = Dossier {
         evidence: Vec::new(),
         claims: Vec::new(),
@@ -187,8 +196,7 @@ async fn investigate(
     let words = ["days", "weeks", "hours", "months"]
         .iter()
         .fold(words, |words, unit| words.replace(&format!("how many {unit}"), &format!("········ {unit}")));
-    let rest = record_facts(context, caller, &identified, &words, &mut dossier).await?;
-    let kinds: Vec<&str> = named.iter().map(|found| schema(found.record.kind).label).collect();
+    let rest = record_facts(context, caller, question, &identified, &words, &mut dossier).await?;
     let asked = format!("{} {}", kinds.join(" "), blanked.trim());
     let nothing_more = words::stems(&rest).len() < 2 && !prose::asks_for_steps(&blanked);
     let enough = nothing_more && (!dossier.claims.is_empty() || !dossier.not_found.is_empty());
@@ -213,6 +221,7 @@ fn blank(question: &str, identified: &[Identified]) -> String {
 async fn record_facts(
     context: Context<'_>,
     caller: &Principal,
+    question: &Question,
     identified: &[Identified],
     words: &str,
     dossier: &mut Dossier,
@@ -221,7 +230,12 @@ async fn record_facts(
     let mut tx = context.store.begin_read(caller.tenant).await?;
     for one in identified.iter().take(RECORDS_MAX) {
         if one.records.is_empty() {
-            dossier.not_found.push(format!("Nothing is stored under {}", one.shown));
+            let why = if one.outside {
+                "What is stored under {} is of a kind or source not asked for"
+            } else {
+                "Nothing is stored under {}"
+            };
+            dossier.not_found.push(why.replace("{}", &one.shown));
             continue;
         }
         // Of several records with that identifier, the ones that can answer; none of them can: the best reading.
@@ -241,8 +255,8 @@ async fn record_facts(
                 continue;
             }
             dossier.claims.extend(facts::claims(&dossier.evidence, &cards, &asked));
-            linked_names(&mut tx, caller, found, &asked, dossier).await?;
-            missing_facts(&mut tx, caller, found, &asked, words, dossier).await?;
+            linked_names(&mut tx, caller, question, found, &asked, dossier).await?;
+            missing_facts(&mut tx, caller, question, found, &asked, words, dossier).await?;
         }
     }
     Ok(without(words, &understood))
@@ -264,6 +278,7 @@ async fn add_cards(
 async fn linked_names(
     tx: &mut crate::store::TenantTx,
     caller: &Principal,
+    question: &Question,
     found: &Found,
     asked: &facts::Asked,
     dossier: &mut Dossier,
@@ -274,7 +289,7 @@ async fn linked_names(
             continue;
         };
         let others = record::find(tx, kind.as_str(), id, &caller.audiences()).await?;
-        let Some(other) = others.first() else { continue };
+        let Some(other) = others.iter().find(|other| question.admits(other)) else { continue };
         for card in add_cards(tx, caller, other, dossier).await? {
             dossier.claims.extend(facts::named(&dossier.evidence, card, kind));
         }
@@ -287,6 +302,7 @@ async fn linked_names(
 async fn missing_facts(
     tx: &mut crate::store::TenantTx,
     caller: &Principal,
+    question: &Question,
     found: &Found,
     asked: &facts::Asked,
     words: &str,
@@ -298,7 +314,7 @@ async fn missing_facts(
     let kind = found.record.kind.as_str();
     let linked = record::linked(tx, kind, &found.record.external_id, &caller.audiences(), 10).await?;
     let mut answered = false;
-    for other in &linked {
+    for other in linked.iter().filter(|other| question.admits(other)) {
         let also = facts::asked(other, words);
         let fields: Vec<_> = also
             .fields

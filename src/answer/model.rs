@@ -1,6 +1,7 @@
 //! The model rung: the model words claims from evidence that code found sufficient, and code checks each of them.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -10,7 +11,7 @@ use super::evidence::{Cite, Claimed, Evidence};
 use super::sentences::{shown, units};
 use super::words::{stem_set, stems};
 use crate::canonical::sha256_hex;
-use crate::llm::{ChatModel, ChatRequest, LlmError, Message, Usage, complete_json};
+use crate::llm::{ChatModel, ChatRequest, LlmError, Message, complete_json};
 
 const PROMPT: &str = include_str!("../../prompts/answer.md");
 /// Claims taken from one answer.
@@ -23,7 +24,6 @@ const LEAK_WORDS: usize = 7;
 pub struct Worded {
     pub claims: Vec<Claimed>,
     pub refused: Vec<Refused>,
-    pub usage: Usage,
 }
 
 #[derive(Deserialize)]
@@ -63,8 +63,8 @@ pub async fn word(
         max_tokens: answer_tokens,
         json_schema: Some(("claims".to_owned(), schema())),
     };
-    let (output, usage): (Output, Usage) = complete_json(model, request).await?;
-    let mut worded = Worded { usage, ..Worded::default() };
+    let (output, _usage): (Output, _) = complete_json(model, request).await?;
+    let mut worded = Worded::default();
     for claim in output.claims.into_iter().take(CLAIMS_MAX) {
         match checked(claim, evidence, given.count, &canary) {
             Ok(claim) => worded.claims.push(claim),
@@ -143,13 +143,57 @@ fn checked(claim: OutputClaim, evidence: &[Evidence], given: usize, canary: &str
         }
     }
     let text = shown(&claim.text);
-    if claim.text.contains(canary) || leaks_prompt(&text) || super::check::forbidden(&claim.text) {
+    if claim.text.contains(canary) || leaks_prompt(&text) {
+        tracing::warn!("a model repeated its prompt; the claim was taken out");
+        metrics::counter!("countersign_prompt_leaks_total").increment(1);
+        return Err(Refused::Forbidden);
+    }
+    if super::check::forbidden(&claim.text) {
         return Err(Refused::Forbidden);
     }
     let cited: Vec<String> = ids.iter().map(|id| format!("{}\n{}", evidence[*id].title, evidence[*id].text)).collect();
     check(&text, &cited.iter().map(String::as_str).collect::<Vec<_>>())?;
-    let cites = ids.into_iter().map(|id| best_unit(&text, &evidence[id], id)).collect();
+    let cites = smallest_support(&text, evidence, &ids)?;
     Ok(Claimed { text, cites })
+}
+
+/// Quotes of one claim beyond the first of each piece of evidence.
+const MORE_QUOTES: usize = 3;
+
+/// The quotes a claim is cited at: the best unit of each piece of evidence, and more units while the quotes alone do not support it. What
+/// a reader of the quotes cannot check does not leave.
+fn smallest_support(claim: &str, evidence: &[Evidence], ids: &[usize]) -> Result<Vec<Cite>, Refused> {
+    let mut rest: Vec<Cite> = Vec::new();
+    let mut cites: Vec<Cite> = Vec::new();
+    for id in ids {
+        let mut ranked = ranked_units(claim, &evidence[*id], *id).into_iter();
+        cites.extend(ranked.next());
+        rest.extend(ranked);
+    }
+    for _ in 0..=MORE_QUOTES {
+        let refused = match check_quotes(claim, evidence, &cites) {
+            Ok(()) => return Ok(cites),
+            Err(refused) => refused,
+        };
+        // The unit that adds most of the claim's words which no quote holds yet.
+        let held: HashSet<String> = cites.iter().flat_map(|cite| stem_set(quote(evidence, cite))).collect();
+        let missing: HashSet<String> = stem_set(claim).difference(&held).cloned().collect();
+        let adds = |cite: &Cite| stem_set(quote(evidence, cite)).intersection(&missing).count();
+        let best = (0..rest.len()).rev().max_by_key(|at| adds(&rest[*at])).filter(|at| adds(&rest[*at]) > 0);
+        let Some(best) = best else { return Err(refused) };
+        cites.push(rest.remove(best));
+    }
+    check_quotes(claim, evidence, &cites).map(|()| cites)
+}
+
+fn quote<'a>(evidence: &'a [Evidence], cite: &Cite) -> &'a str {
+    &evidence[cite.evidence].text[cite.span.clone()]
+}
+
+fn check_quotes(claim: &str, evidence: &[Evidence], cites: &[Cite]) -> Result<(), Refused> {
+    let quoted: Vec<String> =
+        cites.iter().map(|cite| format!("{}\n{}", evidence[cite.evidence].title, quote(evidence, cite))).collect();
+    check(claim, &quoted.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 fn leaks_prompt(text: &str) -> bool {
@@ -158,8 +202,8 @@ fn leaks_prompt(text: &str) -> bool {
     claim.windows(LEAK_WORDS).any(|window| rules.windows(LEAK_WORDS).any(|rule| rule == window))
 }
 
-/// The field or unit of a piece of evidence that shares most words with the claim.
-fn best_unit(claim: &str, evidence: &Evidence, index: usize) -> Cite {
+/// The fields or units of a piece of evidence, those that share most words with the claim first. Never empty.
+fn ranked_units(claim: &str, evidence: &Evidence, index: usize) -> Vec<Cite> {
     let words = stem_set(claim);
     let shared = |text: &str| {
         let unit: HashSet<String> = stem_set(text);
@@ -168,10 +212,11 @@ fn best_unit(claim: &str, evidence: &Evidence, index: usize) -> Cite {
     };
     let fields = evidence.spans.iter().map(|span| (span.start..span.end, Some(span.path.clone())));
     let texts = units(&evidence.text).into_iter().map(|unit| (unit.span, None));
-    let candidates: Vec<_> = if evidence.spans.is_empty() { texts.collect() } else { fields.collect() };
-    let best = candidates
-        .into_iter()
-        .max_by(|a, b| shared(&evidence.text[a.0.clone()]).total_cmp(&shared(&evidence.text[b.0.clone()])));
-    let (span, field) = best.unwrap_or((0..evidence.text.len(), None));
-    Cite { evidence: index, span, field }
+    let mut candidates: Vec<(Range<usize>, Option<String>)> =
+        if evidence.spans.is_empty() { texts.collect() } else { fields.collect() };
+    if candidates.is_empty() {
+        candidates.push((0..evidence.text.len(), None));
+    }
+    candidates.sort_by(|a, b| shared(&evidence.text[b.0.clone()]).total_cmp(&shared(&evidence.text[a.0.clone()])));
+    candidates.into_iter().map(|(span, field)| Cite { evidence: index, span, field }).collect()
 }

@@ -8,8 +8,9 @@ use utoipa::ToSchema;
 
 use super::check::Refused;
 use super::evidence::{Claimed, Evidence, RecordRef};
-use super::{Dossier, Rung, model};
+use super::{Dossier, ModelCall, Place, Rung, model};
 use crate::ids::AnswerId;
+use crate::ladder::{Cost, total_cost};
 use crate::retrieve::{Identified, Mode, when::Because};
 
 /// An answer, or an abstention that says what was searched.
@@ -33,7 +34,11 @@ pub struct Answer {
     pub as_of: Vec<SourceAsOf>,
     /// Version of the prompt (model rung only).
     pub prompt_version: Option<String>,
+    /// What worded the claims, and its provider's host (model rungs only).
     pub model: Option<String>,
+    pub provider: Option<String>,
+    /// Of all calls made for this answer, also those that failed; absent without configured prices.
+    pub cost: Option<Cost>,
     pub checks: Checks,
 }
 
@@ -110,8 +115,19 @@ pub struct Checks {
     pub refused: Vec<Refused>,
     /// Set when a configured model did not answer.
     pub fell_back_because: Option<String>,
+    /// Sums over `calls`.
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
+    /// Every call to a model for this answer, in order.
+    pub calls: Vec<ModelCall>,
+}
+
+impl Checks {
+    pub(super) fn count(&mut self, calls: Vec<ModelCall>) {
+        self.prompt_tokens = calls.iter().map(|call| call.prompt_tokens).sum();
+        self.completion_tokens = calls.iter().map(|call| call.completion_tokens).sum();
+        self.calls = calls;
+    }
 }
 
 impl Understood {
@@ -135,6 +151,7 @@ impl Answer {
     pub fn rung_label(&self) -> &'static str {
         match self.rung {
             Rung::Model => "model",
+            Rung::SecondModel => "second_model",
             Rung::Extractive => "extractive",
         }
     }
@@ -163,7 +180,13 @@ impl Dossier {
     }
 }
 
-pub(super) fn answer(findings: Findings, rung: Rung, model: Option<String>, checks: Checks) -> Answer {
+pub(super) fn answer(findings: Findings, worded_by: Option<ModelCall>, checks: Checks) -> Answer {
+    let rung = match worded_by.as_ref().map(|call| call.place) {
+        Some(Place::First) => Rung::Model,
+        Some(Place::Second) => Rung::SecondModel,
+        None => Rung::Extractive,
+    };
+    let (model_id, provider) = worded_by.map(|call| (call.model, call.provider)).unzip();
     let Findings { evidence, claims: claimed, not_found, understood, mode, passages } = findings;
     let mut citations: Vec<Citation> = Vec::new();
     let mut claims = Vec::new();
@@ -205,8 +228,10 @@ pub(super) fn answer(findings: Findings, rung: Rung, model: Option<String>, chec
         retrieval: mode,
         searched: Searched { passages, sources },
         as_of: as_of.into_iter().map(|(source, synced_at_us)| SourceAsOf { source, synced_at_us }).collect(),
-        prompt_version: (rung == Rung::Model).then(model::prompt_version),
-        model,
+        prompt_version: model_id.is_some().then(model::prompt_version),
+        model: model_id,
+        provider,
+        cost: total_cost(&checks.calls),
         checks,
     }
 }

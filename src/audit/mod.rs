@@ -40,6 +40,7 @@ pub enum Action {
     RecordDeleted,
     IndexRebuildRequested,
     HeadExported,
+    QuotaChanged,
 }
 
 impl Action {
@@ -60,6 +61,7 @@ impl Action {
             Self::RecordDeleted => "record.deleted",
             Self::IndexRebuildRequested => "index.rebuild_requested",
             Self::HeadExported => "audit.head_exported",
+            Self::QuotaChanged => "tenant.quota_changed",
         }
     }
 }

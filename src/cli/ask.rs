@@ -90,7 +90,22 @@ fn source_of(citation: &Value) -> String {
 fn footing(answer: &Value) -> String {
     let mut text = format!("answered by: {}", text_at(answer, "/rung"));
     if let Some(model) = answer["model"].as_str() {
-        let _ = write!(text, " ({model})");
+        let _ = write!(text, " ({model} at {})", text_at(answer, "/provider"));
+    }
+    let count = |pointer: &str| answer.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    let (prompt, completion) = (count("/checks/prompt_tokens"), count("/checks/completion_tokens"));
+    if prompt + completion > 0 {
+        let _ = write!(text, ", {prompt} + {completion} tokens");
+    }
+    if answer["cost"].is_object() {
+        let _ = write!(text, ", {} {}", text_at(answer, "/cost/amount"), text_at(answer, "/cost/currency"));
+    }
+    if let Some(reason) = answer.pointer("/checks/fell_back_because").and_then(Value::as_str) {
+        let _ = write!(text, ", because {reason}");
+    }
+    let refused = answer.pointer("/checks/refused").and_then(Value::as_array).map_or(0, Vec::len);
+    if refused > 0 {
+        let _ = write!(text, "; {refused} claims did not pass the checks");
     }
     let _ = write!(text, "; retrieval: {}", text_at(answer, "/retrieval"));
     let synced: Vec<String> = answer["as_of"]

@@ -208,19 +208,24 @@ async fn index(context: &Context, client: &Client, slug: &str) -> Check {
 
 async fn chat(context: &Context, online: bool) -> Check {
     const NAME: &str = "chat model";
-    let model = match start::chat_model(&context.config) {
-        Ok(Some(model)) => model,
-        Ok(None) => return Check::ok(NAME, "none: answers are extractive"),
+    let steps = match start::ladder(&context.config) {
+        Ok(steps) if steps.is_empty() => return Check::ok(NAME, "none: answers are extractive"),
+        Ok(steps) => steps,
         Err(error) => return Check::fail(NAME, error.to_string(), "check llm.base_url and llm.allow_private_network"),
     };
-    if !online {
-        return Check::ok(NAME, format!("{} is configured (--online asks it)", model.model_id()));
-    }
-    let question = ChatRequest::text(vec![Message::user("Reply with the word ok.")], 16);
-    match model.complete(question).await {
-        Ok(_) => Check::ok(NAME, format!("{} answers", model.model_id())),
-        Err(error) => {
-            Check::fail(NAME, format!("{}: {error}", model.model_id()), "check the [llm] section and the key")
+    let mut found = Vec::new();
+    for step in steps {
+        let redacted = if step.redact { ", personal data is taken out" } else { "" };
+        let name = format!("{} at {}{redacted}", step.model.model_id(), step.provider);
+        if !online {
+            found.push(format!("{name} is configured (--online asks it)"));
+            continue;
         }
+        let question = ChatRequest::text(vec![Message::user("Reply with the word ok.")], 16);
+        if let Err(error) = step.model.complete(question).await {
+            return Check::fail(NAME, format!("{name}: {error}"), "check [llm], [llm_fallback] and their keys");
+        }
+        found.push(format!("{name} answers"));
     }
+    Check::ok(NAME, found.join("; "))
 }

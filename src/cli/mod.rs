@@ -108,6 +108,7 @@ enum Command {
 
 /// Runs the command line of this process to its end.
 pub fn main() -> ExitCode {
+    crate::telemetry::keep_content_in();
     let cli = Cli::parse();
     let output = Output { json: cli.global.json };
     let exit = match run(cli, output) {

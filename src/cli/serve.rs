@@ -15,6 +15,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::progress;
 use crate::app::{App, DataDir, write_secret};
+use crate::http::serve::ConnectionLimits;
 use crate::start::{self, Model};
 
 /// Listen for HTTP requests
@@ -29,6 +30,7 @@ pub struct Args {
 /// Longest time for each way of fetching a model before the service starts without it.
 pub const FETCH_PATIENCE: Duration = Duration::from_secs(120);
 const ANCHOR_EVERY: Duration = Duration::from_secs(3600);
+const TIDY_EVERY: Duration = Duration::from_secs(3600);
 
 pub async fn run(mut context: Context, args: Args) -> Result<Exit, Failure> {
     if let Some(listen) = args.listen {
@@ -77,20 +79,22 @@ pub async fn until_stopped(
     let announced = Announced::write(data_dir, &url_of(&listener)?)?;
     start::reconcile_all(app);
     let hourly = tokio::spawn(anchors_hourly(app.clone(), data_dir.to_owned()));
+    let tidying = tokio::spawn(tidy_hourly(app.clone()));
 
     let graceful = stop.clone();
-    let router = crate::http::router(app);
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move { graceful.cancelled().await });
-    let server = tokio::spawn(async move { server.await });
+    let limits = ConnectionLimits::new(&app.config.server);
+    let mut server = tokio::spawn(crate::http::serve::serve(listener, crate::http::router(app), limits, graceful));
     stop.cancelled().await;
     tracing::info!("stopping: no new requests are taken");
     app.shutdown.cancel();
     drop(announced);
     let patience = Duration::from_millis(app.config.server.shutdown_timeout_ms.get().into());
-    if tokio::time::timeout(patience, server).await.is_err() {
+    if tokio::time::timeout(patience, &mut server).await.is_err() {
+        server.abort();
         tracing::warn!("some requests did not end in time and were broken off");
     }
     hourly.abort();
+    tidying.abort();
     anchors::write_all(app, data_dir).await;
     if tokio::time::timeout(patience, app.close()).await.is_err() {
         tracing::warn!("the index worker did not end in time; it goes on where it was at the next start");
@@ -104,6 +108,17 @@ async fn anchors_hourly(app: App, data_dir: PathBuf) {
     loop {
         every.tick().await;
         anchors::write_all(&app, &data_dir).await;
+    }
+}
+
+/// Removes stored answers that no client asks for again.
+async fn tidy_hourly(app: App) {
+    let mut every = tokio::time::interval(TIDY_EVERY);
+    loop {
+        every.tick().await;
+        if let Err(error) = crate::http::idempotency::sweep_all(&app).await {
+            tracing::warn!(%error, "old answers under Idempotency-Key were not removed");
+        }
     }
 }
 

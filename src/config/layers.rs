@@ -61,7 +61,8 @@ impl fmt::Debug for Layers {
 }
 
 const ENV_PREFIX: &str = "COUNTERSIGN_";
-const SECRETS: [&str; 4] = ["llm.api_key", "embedding.api_key", "storage.database_url", "storage.migrate_url"];
+const SECRETS: [&str; 5] =
+    ["llm.api_key", "llm_fallback.api_key", "embedding.api_key", "storage.database_url", "storage.migrate_url"];
 
 impl Layers {
     /// A TOML file; `required` is false for the places that are only looked at.
@@ -132,6 +133,7 @@ impl Layers {
             .try_into()
             .map_err(|error: toml::de::Error| ConfigError::Shape(error.message().to_owned()))?;
         read_secret(&mut config.llm.api_key, config.llm.api_key_file.as_deref())?;
+        read_secret(&mut config.llm_fallback.api_key, config.llm_fallback.api_key_file.as_deref())?;
         read_secret(&mut config.embedding.api_key, config.embedding.api_key_file.as_deref())?;
         read_secret(&mut config.storage.database_url, config.storage.database_url_file.as_deref())?;
         read_secret(&mut config.storage.migrate_url, config.storage.migrate_url_file.as_deref())?;

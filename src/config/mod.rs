@@ -4,15 +4,19 @@
 //! file, defaults. Secrets come from files or environment only, never from flags; they are held in [`Secret`] and print as `***`.
 
 mod layers;
+mod networks;
 
 pub use layers::{ConfigError, Layers, Origin, Setting};
+pub use networks::Networks;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::secret::Secret;
 
@@ -24,6 +28,8 @@ pub struct Config {
     pub storage: StorageConfig,
     pub embedding: EmbeddingConfig,
     pub llm: LlmConfig,
+    pub llm_fallback: FallbackConfig,
+    pub quota: QuotaConfig,
     pub retrieve: RetrieveConfig,
     pub telemetry: TelemetryConfig,
 }
@@ -41,6 +47,16 @@ pub struct ServerConfig {
     pub request_timeout_ms: NonZeroU32,
     /// How long a shutdown waits for requests in progress.
     pub shutdown_timeout_ms: NonZeroU32,
+    /// Open connections; the next ones wait to be accepted.
+    pub max_connections: NonZeroU32,
+    /// Longest wait for a request's headers, on a new connection or between two requests.
+    pub header_timeout_ms: NonZeroU32,
+    /// Longest time in which a request's body must have arrived.
+    pub body_timeout_ms: NonZeroU32,
+    /// Longest time in which a client takes nothing of its answer.
+    pub write_timeout_ms: NonZeroU32,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Networks,
     /// Serve `/docs` and `/openapi.json` without a key.
     pub public_docs: bool,
 }
@@ -53,8 +69,19 @@ impl Default for ServerConfig {
             body_max_bytes: nonzero_usize(8 * 1024 * 1024),
             request_timeout_ms: nonzero_u32(60_000),
             shutdown_timeout_ms: nonzero_u32(20_000),
+            max_connections: nonzero_u32(1_024),
+            header_timeout_ms: nonzero_u32(20_000),
+            body_timeout_ms: nonzero_u32(30_000),
+            write_timeout_ms: nonzero_u32(30_000),
+            trusted_proxies: Networks::default(),
             public_docs: true,
         }
+    }
+}
+
+impl ServerConfig {
+    pub fn body_timeout(&self) -> Duration {
+        Duration::from_millis(self.body_timeout_ms.get().into())
     }
 }
 
@@ -108,6 +135,111 @@ pub struct EmbeddingConfig {
     pub api_key_file: Option<PathBuf>,
     /// Allow a provider on this machine or network (Ollama, vLLM, llama.cpp).
     pub allow_private_network: bool,
+    /// Whether e-mail addresses, phone, card and account numbers are taken out of what is sent.
+    pub redact: Redaction,
+}
+
+/// Whether personal data is taken out before a text is sent to a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Redaction {
+    /// Unless the provider is on this machine.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl Redaction {
+    /// Whether it is done for a provider at `base_url`.
+    pub fn applies_to(self, base_url: &str) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => !reqwest::Url::parse(base_url).is_ok_and(|url| match url.host_str() {
+                Some("localhost") => true,
+                Some(host) => {
+                    let address: Result<std::net::IpAddr, _> = host.trim_matches(['[', ']']).parse();
+                    address.is_ok_and(|address| address.to_canonical().is_loopback())
+                }
+                None => false,
+            }),
+        }
+    }
+}
+
+/// What a provider asks for a million tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prices {
+    pub prompt: Decimal,
+    pub answer: Decimal,
+    /// ISO 4217.
+    pub currency: String,
+}
+
+impl Prices {
+    fn new(prompt: Option<Decimal>, answer: Option<Decimal>, currency: Option<&str>) -> Option<Self> {
+        Some(Self { prompt: prompt?, answer: answer?, currency: currency?.to_owned() })
+    }
+}
+
+/// The provider that is asked when the first one fails; absent: there is none.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FallbackConfig {
+    pub base_url: Option<String>,
+    pub model: Option<String>,
+    #[serde(skip_serializing)]
+    pub api_key: Option<Secret>,
+    pub api_key_file: Option<PathBuf>,
+    pub allow_private_network: bool,
+    pub redact: Redaction,
+    pub price_prompt: Option<Decimal>,
+    pub price_answer: Option<Decimal>,
+    pub price_currency: Option<String>,
+}
+
+impl FallbackConfig {
+    pub fn prices(&self) -> Option<Prices> {
+        Prices::new(self.price_prompt, self.price_answer, self.price_currency.as_deref())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenPeriod {
+    Day,
+    #[default]
+    Month,
+}
+
+impl TokenPeriod {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+}
+
+/// What a tenant may use, unless an operator set something else for it.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuotaConfig {
+    /// Requests a minute of one API key; 0: no limit.
+    pub key_per_minute: u32,
+    /// Requests a minute of all keys of a tenant; 0: no limit.
+    pub tenant_per_minute: u32,
+    /// Tokens of chat models in a period; absent: no limit.
+    pub token_limit: Option<u64>,
+    /// Calendar day or month, UTC.
+    pub token_period: TokenPeriod,
+}
+
+impl Default for QuotaConfig {
+    fn default() -> Self {
+        Self { key_per_minute: 12_000, tenant_per_minute: 60_000, token_limit: None, token_period: TokenPeriod::Month }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -120,6 +252,12 @@ pub struct LlmConfig {
     pub api_key: Option<Secret>,
     pub api_key_file: Option<PathBuf>,
     pub allow_private_network: bool,
+    /// Whether e-mail addresses, phone, card and account numbers are taken out of what is sent.
+    pub redact: Redaction,
+    /// What a million tokens of prompt and of answer cost, in `price_currency`.
+    pub price_prompt: Option<Decimal>,
+    pub price_answer: Option<Decimal>,
+    pub price_currency: Option<String>,
     /// Longest wait for the first token.
     pub first_token_timeout_ms: NonZeroU32,
     /// Longest silence between tokens.
@@ -138,11 +276,21 @@ impl Default for LlmConfig {
             api_key: None,
             api_key_file: None,
             allow_private_network: false,
+            redact: Redaction::Auto,
+            price_prompt: None,
+            price_answer: None,
+            price_currency: None,
             first_token_timeout_ms: nonzero_u32(30_000),
             stall_timeout_ms: nonzero_u32(10_000),
             context_tokens: nonzero_u32(3_000),
             answer_tokens: nonzero_u32(800),
         }
+    }
+}
+
+impl LlmConfig {
+    pub fn prices(&self) -> Option<Prices> {
+        Prices::new(self.price_prompt, self.price_answer, self.price_currency.as_deref())
     }
 }
 
@@ -179,6 +327,9 @@ pub struct TelemetryConfig {
     pub otlp_endpoint: Option<String>,
 }
 
+/// Highest price of a million tokens: costs stay within 64 bits.
+const PRICE_MAX: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
+
 impl Config {
     /// What types cannot say. Returns every problem, one line each.
     pub fn check(&self) -> Vec<String> {
@@ -196,12 +347,41 @@ impl Config {
         if self.llm.base_url.is_some() != self.llm.model.is_some() {
             problems.push("llm.base_url and llm.model go together".into());
         }
+        let fallback = &self.llm_fallback;
+        if fallback.base_url.is_some() != fallback.model.is_some() {
+            problems.push("llm_fallback.base_url and llm_fallback.model go together".into());
+        }
+        if fallback.base_url.is_some() && self.llm.base_url.is_none() {
+            problems.push("llm_fallback is asked when llm fails: set llm.base_url and llm.model too".into());
+        }
+        let prices = [
+            ("llm", self.llm.price_prompt, self.llm.price_answer, &self.llm.price_currency),
+            ("llm_fallback", fallback.price_prompt, fallback.price_answer, &fallback.price_currency),
+        ];
+        for (section, prompt, answer, currency) in prices {
+            let set = [prompt.is_some(), answer.is_some(), currency.is_some()];
+            let negative = prompt.into_iter().chain(answer).any(|price| price.is_sign_negative() || price > PRICE_MAX);
+            let code =
+                currency.as_ref().is_none_or(|code| code.len() == 3 && code.bytes().all(|b| b.is_ascii_uppercase()));
+            if set.contains(&true) && (set.contains(&false) || negative || !code) {
+                problems.push(format!(
+                    "{section}.price_prompt and price_answer are amounts for a million tokens and go together with price_currency, as \"USD\""
+                ));
+            }
+        }
+        if self.quota.token_limit.is_some_and(|limit| limit > 1_000_000_000_000_000) {
+            problems.push("quota.token_limit is at most 1,000,000,000,000,000".into());
+        }
         if self.embedding.provider == EmbeddingProvider::Openai
             && (self.embedding.base_url.is_none() || self.embedding.model.is_none() || self.embedding.dim.is_none())
         {
             problems.push("embedding.provider = \"openai\" needs base_url, model and dim".into());
         }
-        for (name, key) in [("llm.api_key", &self.llm.api_key), ("embedding.api_key", &self.embedding.api_key)] {
+        for (name, key) in [
+            ("llm.api_key", &self.llm.api_key),
+            ("llm_fallback.api_key", &self.llm_fallback.api_key),
+            ("embedding.api_key", &self.embedding.api_key),
+        ] {
             let placeholder = ["", "changeme", "change-me", "secret", "password", "your-api-key", "sk-xxx"];
             if key.as_ref().is_some_and(|key| placeholder.contains(&key.expose().to_lowercase().as_str())) {
                 problems.push(format!("{name} is empty or a placeholder"));

@@ -11,6 +11,7 @@ use crate::llm::{
     openai::ProviderConfig,
     provider::{Provider, outcome},
 };
+use crate::redact;
 
 /// Texts of one request. Servers differ in their limits; all known ones take this many.
 const BATCH: usize = 64;
@@ -20,6 +21,9 @@ const BATCH: usize = 64;
 pub struct OpenAiEmbedder {
     provider: Arc<Provider>,
     model: String,
+    /// The model's name, with a mark when texts are redacted: that changes vectors.
+    id: String,
+    redact: bool,
     dim: usize,
 }
 
@@ -29,11 +33,26 @@ impl OpenAiEmbedder {
     ///
     /// Fails when the address or the key cannot be used; connects to nothing yet.
     pub fn new(config: ProviderConfig, model: impl Into<String>, dim: usize) -> Result<Self, EmbedError> {
-        Ok(Self { provider: Arc::new(Provider::new(config)?), model: model.into(), dim })
+        let model = model.into();
+        Ok(Self { provider: Arc::new(Provider::new(config)?), id: model.clone(), model, redact: false, dim })
+    }
+
+    /// Takes personal data out of every text before it is sent.
+    pub fn redacting(mut self, redact: bool) -> Self {
+        self.id = Self::id_of(&self.model, redact);
+        self.redact = redact;
+        self
+    }
+
+    /// What [`Embedder::model_id`] of such an embedder says.
+    pub fn id_of(model: &str, redact: bool) -> String {
+        if redact { format!("{model}+redacted") } else { model.to_owned() }
     }
 
     async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         let mut vectors = Vec::with_capacity(texts.len());
+        let redacted = |text: String| if self.redact { redact::without_values(&text) } else { text };
+        let texts: Vec<String> = texts.into_iter().map(redacted).collect();
         for batch in texts.chunks(BATCH) {
             let patience = self.provider.config.total_timeout;
             let value = self.provider.run(patience, || self.request(batch)).await?;
@@ -78,7 +97,7 @@ impl OpenAiEmbedder {
 
 impl Embedder for OpenAiEmbedder {
     fn model_id(&self) -> &str {
-        &self.model
+        &self.id
     }
 
     fn dim(&self) -> usize {

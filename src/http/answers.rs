@@ -20,6 +20,7 @@ use super::routes::{EVERYONE, Route};
 use super::search::{day, question_text, source_ids};
 use crate::access::Principal;
 use crate::answer::{self, Answer, Context, Question};
+use crate::quota::Limits;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![Route { access: EVERYONE, methods: routes!(create_answer) }]
@@ -32,13 +33,16 @@ pub struct AnswerBody {
     pub question: String,
     /// Policies as of this day, YYYY-MM-DD; absent: the day the question or its record is about, else today.
     pub as_of: Option<String>,
-    /// Restricts what prose is quoted.
+    /// Only documents and records of these kinds are cited, as `policy` or `order`; what the question names still says which day counts.
     pub kinds: Option<Vec<String>>,
+    /// Only what comes from these sources is cited, by name.
     pub sources: Option<Vec<String>>,
 }
 
 pub(super) async fn answered(app: &App, caller: &Principal, question: &Question) -> Result<Answer, Problem> {
-    let context = Context { store: &app.store, index: &app.index, llm: &app.llm, config: &app.config };
+    let limits = Limits::new(&app.config.quota, &caller.quota);
+    let llm = app.llm.for_tenant(&app.store, caller.tenant, limits, &app.clock);
+    let context = Context { store: &app.store, index: &app.index, llm: &llm, config: &app.config };
     Ok(answer::answer(context, caller, question, app.clock.now()).await?)
 }
 

@@ -75,10 +75,18 @@ impl Content {
 }
 
 /// OpenAI's error object, on these routes only.
-fn openai_error(problem: &Problem) -> Response {
-    let kind = if problem.status.is_server_error() { "server_error" } else { "invalid_request_error" };
+pub(super) fn refusal(problem: &Problem) -> Response {
+    let kind = match problem.status {
+        StatusCode::UNAUTHORIZED => "authentication_error",
+        StatusCode::FORBIDDEN => "permission_error",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+        status if status.is_server_error() => "server_error",
+        _ => "invalid_request_error",
+    };
     let body = json!({ "error": { "message": problem.detail, "type": kind, "param": null, "code": problem.slug } });
-    (problem.status, Json(body)).into_response()
+    let mut response = (problem.status, Json(body)).into_response();
+    problem.add_headers(response.headers_mut());
+    response
 }
 
 /// A chat completion whose content is an answer with citations.
@@ -92,16 +100,16 @@ async fn chat_completions(
 ) -> Response {
     let body = match body {
         Ok(ApiJson(body)) => body,
-        Err(problem) => return openai_error(&problem),
+        Err(problem) => return refusal(&problem),
     };
     let asked = body.messages.iter().rev().find(|message| message.role == "user");
     let text = asked.and_then(|message| message.content.as_ref()).map(Content::text).unwrap_or_default();
     if let Err(problem) = question_text(&text) {
-        return openai_error(&problem);
+        return refusal(&problem);
     }
     let answer = match answered(&app, &caller, &Question { text: text.clone(), ..Question::default() }).await {
         Ok(answer) => answer,
-        Err(problem) => return openai_error(&problem),
+        Err(problem) => return refusal(&problem),
     };
     let scheme = if app.config.server.behind_tls_proxy { "https" } else { "http" };
     let host = headers.get("host").and_then(|host| host.to_str().ok());

@@ -48,8 +48,23 @@ fn json_problem(rejection: &JsonRejection) -> Problem {
         JsonRejection::JsonDataError(error) => Problem::unprocessable("body", place(&error.body_text())),
         JsonRejection::JsonSyntaxError(error) => Problem::bad_request("json", place(&error.body_text())),
         other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
+        other if timed_out(other) => {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "the body did not arrive in time")
+        }
         _ => Problem::bad_request("body", "the body could not be read"),
     }
+}
+
+/// Whether the body's deadline passed while it was read.
+fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<tower_http::timeout::TimeoutError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// serde_json's message names fields and places; values it may quote are cut out.

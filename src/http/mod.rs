@@ -1,6 +1,7 @@
 //! The JSON API. A face: authenticates, parses, makes one call into a stage, shapes the reply. Nothing imports it but `cli`.
 //!
-//! Layers, from the outside in: request id, security headers, trace, metrics, timeout, panic to 500, body limit, detach, guard.
+//! Layers, from the outside in: request id, security headers, trace, metrics, timeout, panic to 500, body limit and deadline, detach, guard.
+//! Under all of them, `serve` bounds what a connection may cost.
 //! *Detach* runs each handler as its own task, so that a client that goes away never cancels a database future half way.
 
 mod answers;
@@ -10,18 +11,23 @@ mod detach;
 mod docs;
 mod documents;
 mod extract;
+mod forwarded;
 pub mod health;
 pub mod idempotency;
 mod index_api;
 mod ingest_push;
 mod keys;
+mod limits;
 mod metrics;
+mod once;
 mod operator;
 pub mod problem;
 mod records;
 pub mod routes;
 mod search;
+pub mod serve;
 mod sources;
+mod usage;
 mod users;
 
 pub use routes::{Access, Route, RouteRow};
@@ -37,7 +43,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::TimeoutLayer;
+use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 use tower_http::trace::TraceLayer;
 use utoipa::OpenApi;
 
@@ -77,6 +83,7 @@ pub fn routes() -> Vec<Route> {
     routes.extend(users::routes());
     routes.extend(keys::routes());
     routes.extend(audit_api::routes());
+    routes.extend(usage::routes());
     routes.extend(operator::routes());
     routes
 }
@@ -100,12 +107,13 @@ pub fn router(app: &App) -> Router {
         })
         .layer(middleware::from_fn(detach::detach))
         .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyDeadlineLayer::new(app.config.server.body_timeout()))
         .layer(RequestBodyLimitLayer::new(body_max))
-        .layer(middleware::map_response(too_large_is_a_problem))
         .layer(middleware::from_fn(refuse_encoded_body))
         .layer(middleware::from_fn(refuse_nul))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, app.config.request_timeout()))
+        .layer(middleware::map_response(bare_errors_are_problems))
         .layer(middleware::from_fn(metrics::count))
         .layer(TraceLayer::new_for_http().make_span_with(request_span))
         .layer(axum::Extension(docs::ApiDocument(api_json)))
@@ -150,11 +158,27 @@ async fn refuse_encoded_body(request: Request, next: middleware::Next) -> axum::
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding", "send the body uncompressed").into_response()
 }
 
-/// The body limit answers in plain text; clients are promised problem documents.
-async fn too_large_is_a_problem(response: axum::response::Response) -> axum::response::Response {
-    let bare = response.status() == StatusCode::PAYLOAD_TOO_LARGE
-        && response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/problem+json");
-    if bare { Problem::too_large().into_response() } else { response }
+/// What layers and extractors refuse by themselves (body limit, timeout, a query that cannot be read) comes in plain text or without a
+/// body; clients are promised problem documents, which quote nothing of the request.
+async fn bare_errors_are_problems(response: axum::response::Response) -> axum::response::Response {
+    let status = response.status();
+    let json = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/");
+    let named = response.headers().get(header::CONTENT_TYPE).is_some_and(json);
+    if named || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let problem = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
+        StatusCode::BAD_REQUEST => {
+            Problem::bad_request("address", "a part of the address or a query parameter is unknown or malformed")
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            let detail = "the request took too long; what it began to write still finishes";
+            Problem { retry_after_s: Some(2), ..Problem::new(status, "timeout", detail) }
+        }
+        other => Problem::new(other, "http", other.canonical_reason().unwrap_or("refused")),
+    };
+    problem.into_response()
 }
 
 /// PostgreSQL stores no NUL in a text; in a path or query it is the client's mistake, not the database's error. Bodies are checked where

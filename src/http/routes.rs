@@ -3,7 +3,7 @@
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
@@ -12,7 +12,8 @@ use utoipa_axum::router::UtoipaMethodRouter;
 
 use super::App;
 use super::problem::Problem;
-use crate::access::{Role, authenticate};
+use super::{chat_completions, limits};
+use crate::access::{Principal, Role, authenticate};
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,16 +93,41 @@ async fn guard(State((app, access)): State<(App, Access)>, mut request: Request,
         Access::Roles(roles) => principal(&app, request.headers(), roles).await.map(Some),
     };
     match outcome {
-        Ok(Some(principal)) => {
-            request.extensions_mut().insert(principal);
-            next.run(request).await
-        }
+        Ok(Some(principal)) => match limits::take(&app, &principal).await {
+            Ok(headers) => {
+                request.extensions_mut().insert(principal);
+                let mut response = next.run(request).await;
+                response.headers_mut().extend(headers);
+                response
+            }
+            Err((problem, headers)) => {
+                let mut response = refusal(&request, problem);
+                response.headers_mut().extend(headers);
+                response
+            }
+        },
         Ok(None) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+        Err(problem) if problem.status == StatusCode::UNAUTHORIZED => {
+            let origin = limits::origin(&app, &request);
+            let problem = limits::refused_credential(&app, origin, problem).await;
+            refusal(&request, problem)
+        }
+        Err(problem) => refusal(&request, problem),
     }
 }
 
-async fn principal(app: &App, headers: &HeaderMap, roles: &[Role]) -> Result<crate::access::Principal, Problem> {
+/// OpenAI's clients are promised OpenAI's error object on their routes, whoever refuses.
+fn refusal(request: &Request, problem: Problem) -> Response {
+    if OPENAI_PATHS.contains(&request.uri().path()) {
+        chat_completions::refusal(&problem)
+    } else {
+        problem.into_response()
+    }
+}
+
+const OPENAI_PATHS: [&str; 2] = ["/v1/chat/completions", "/v1/models"];
+
+async fn principal(app: &App, headers: &HeaderMap, roles: &[Role]) -> Result<Principal, Problem> {
     let key = credential(headers)?;
     let principal = authenticate(&app.store, &key, app.clock.now()).await?.ok_or_else(Problem::unauthenticated)?;
     if principal.has_any(roles) { Ok(principal) } else { Err(Problem::forbidden()) }

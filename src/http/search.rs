@@ -110,7 +110,8 @@ async fn search(
         limit: usize::from(body.limit.unwrap_or(10).clamp(1, 100)),
         text: body.query,
     };
-    let identified = retrieve::identify::identify(&app.store, &caller, &query.text).await?;
+    let mut identified = retrieve::identify::identify(&app.store, &caller, &query.text).await?;
+    retrieve::identify::restrict(&mut identified, query.kinds.as_deref(), query.sources.as_deref());
     let found = retrieve::search(&app.store, &app.index, &app.config.retrieve, &caller, &query).await?;
     let costs = sees_costs(&caller);
     let identified = identified

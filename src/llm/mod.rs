@@ -1,7 +1,7 @@
 //! Chat models: messages in, text out. Neighbour of `answer` and `draft`, which decide what is asked and check what came.
 //!
 //! [`ChatModel`] has one real implementation, `openai` (any OpenAI-compatible server); that there may be no model at all is
-//! `Option<Arc<dyn ChatModel>>` at the caller, whose extractive rung then takes over. Every way a provider can fail is a
+//! `Option<Arc<dyn ChatModel>>` at start. Stages get it through `ladder`, per tenant. Every way a provider can fail is a
 //! variant of [`LlmError`]. Prompts, claim checks and the ladder of rungs do not belong here.
 //!
 //! No prompt and no answer text is logged here or carried by an error.
@@ -176,6 +176,12 @@ pub enum LlmError {
     /// Not tried: it failed too often lately.
     #[error("the model provider is resting after repeated failures")]
     CircuitOpen,
+    /// Not tried: the tenant's tokens of this period would not suffice. `resets`: the day on which the next period begins.
+    #[error("the model tokens of this period are used up; the next period begins on {resets}")]
+    TokensUsedUp { resets: String },
+    /// Not tried: what it would use could not be written down.
+    #[error("the use of the model could not be recorded")]
+    Unmetered,
     /// The configured address is not one this service may connect to.
     #[error("the model provider's address is not allowed: {0}")]
     Address(#[from] crate::net::NetError),

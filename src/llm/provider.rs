@@ -132,7 +132,14 @@ impl Provider {
     pub fn report(&self, error: Option<&LlmError>) {
         match error {
             None | Some(LlmError::Empty | LlmError::Refused) => self.breaker.succeeded(),
-            Some(LlmError::Rejected { .. } | LlmError::TooLarge(_) | LlmError::Address(_) | LlmError::CircuitOpen) => {}
+            Some(
+                LlmError::Rejected { .. }
+                | LlmError::TooLarge(_)
+                | LlmError::Address(_)
+                | LlmError::CircuitOpen
+                | LlmError::TokensUsedUp { .. }
+                | LlmError::Unmetered,
+            ) => {}
             Some(
                 LlmError::Timeout
                 | LlmError::Stalled

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 
 use super::{RecordVersionView, RecordView};
 use crate::document::visible_to;
-use crate::ids::RecordId;
+use crate::ids::{RecordId, SourceId};
 use crate::store::TenantTx;
 use crate::store::bulk;
 
@@ -18,13 +18,14 @@ use crate::store::bulk;
 pub struct Found {
     pub id: RecordId,
     pub source: String,
+    pub source_id: String,
     pub version: i64,
     pub record: Record,
     pub seen_at_us: i64,
     pub synced_at_us: Option<i64>,
 }
 
-const SELECT: &str = "SELECT r.record_id, s.name, r.version, v.body, v.seen_at_us, s.synced_at_us, d.audience \
+const SELECT: &str = "SELECT r.record_id, s.name, r.version, v.body, v.seen_at_us, s.synced_at_us, d.audience, s.source_id \
     FROM record r JOIN record_version v ON v.tenant_id = r.tenant_id AND v.record_id = r.record_id AND v.version = r.version \
     JOIN source s ON s.tenant_id = r.tenant_id AND s.source_id = r.source_id \
     JOIN document d ON d.tenant_id = r.tenant_id AND d.record_id = r.record_id AND d.deleted_at_us IS NULL \
@@ -43,6 +44,7 @@ fn found(row: &AnyRow, audiences: &[String]) -> sqlx::Result<Option<Found>> {
     Ok(Some(Found {
         id,
         source: row.try_get(1)?,
+        source_id: row.try_get(7)?,
         version: row.try_get(2)?,
         record,
         seen_at_us: row.try_get(4)?,
@@ -181,6 +183,12 @@ fn changed_paths(before: &Record, after: &Record, costs: bool) -> Vec<String> {
 }
 
 impl Found {
+    /// Whether it is of one of the kinds and one of the sources asked for; `None` is all of them.
+    pub fn is_among(&self, kinds: Option<&[String]>, sources: Option<&[SourceId]>) -> bool {
+        kinds.is_none_or(|kinds| kinds.iter().any(|kind| kind == self.record.kind.as_str()))
+            && sources.is_none_or(|sources| sources.iter().any(|source| source.to_string() == self.source_id))
+    }
+
     /// A value of `extra` without whatever in it is named like a cost. Depth is bounded by the parser.
     fn without_costs(&self, value: &serde_json::Value, costs: bool) -> serde_json::Value {
         use serde_json::Value as Json;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use ingest::{Identifier, identifiers_in};
 
 use crate::access::Principal;
+use crate::ids::SourceId;
 use crate::record::{self, Found};
 use crate::store::Store;
 
@@ -19,6 +20,17 @@ pub struct Identified {
     pub certain: bool,
     /// Best reading first; empty when nothing carries it, or nothing the caller may see.
     pub records: Vec<Found>,
+    /// Something carried it, of a kind or source that was not asked for.
+    pub outside: bool,
+}
+
+/// Leaves only records of the kinds and sources asked for.
+pub fn restrict(identified: &mut [Identified], kinds: Option<&[String]>, sources: Option<&[SourceId]>) {
+    for one in identified {
+        let before = one.records.len();
+        one.records.retain(|found| found.is_among(kinds, sources));
+        one.outside = one.records.len() < before;
+    }
 }
 
 /// Mentions in the question, in order. One that is no identifier of anything is dropped unless it looks like nothing else.
@@ -32,7 +44,7 @@ pub async fn identify(store: &Store, caller: &Principal, question: &str) -> sqlx
         let mixed = shown.chars().any(char::is_alphabetic) && shown.chars().any(|c| c.is_ascii_digit());
         let certain = mixed || shown.contains('@') || shown.starts_with('#');
         if !records.is_empty() || certain {
-            found.push(Identified { range, shown, certain, records });
+            found.push(Identified { range, shown, certain, records, outside: false });
         }
     }
     Ok(found)
