@@ -191,7 +191,7 @@ async fn with_model(scripts: Vec<Script>) -> (TestApp, StubLlm) {
         ..ProviderConfig::new(&stub.base_url)
     };
     let model = OpenAiChat::new(provider, "stub-model", false).unwrap();
-    let setup = Setup { llm: Some(Arc::new(model)), ..Setup::default() };
+    let setup = Setup { llm: Some(Arc::new(model) as _).into(), ..Setup::default() };
     let app = TestApp::with(Engine::Sqlite, setup).await.expect("SQLite is always there");
     assert!(app.settle(app.a.id()).await);
     (app, stub)
@@ -228,16 +228,83 @@ async fn a_model_words_claims_and_only_what_its_evidence_holds_leaves() {
 }
 
 #[tokio::test]
-async fn a_model_that_repeats_the_marker_of_its_prompt_is_not_heard() {
-    let (app, stub) = with_model(vec![]).await;
-    // The marker is only known from the request: play one round to learn that it differs, then echo what the next one cannot know.
-    ask(&app, app.a.key("agent"), "What is the status of SO-1042?").await;
-    ask(&app, app.a.key("agent"), "What is the status of SO-1042?").await;
+async fn a_claim_is_cited_at_all_the_quotes_it_needs_and_refused_when_they_do_not_hold_it() {
+    let one = json!({ "text": "Order SO-1042 is shipped and its total is 84.00 EUR.", "evidence": ["E1"] });
+    // Its words are scattered over the card, in more fields than a reader would check.
+    let scattered = json!({ "text": "The note, the customer, the lines and the total say gift, lamp, shipped and 84.00 EUR.", "evidence": ["E1"] });
+    let (app, _stub) = with_model(vec![claims(json!([one])), claims(json!([scattered]))]).await;
+    let answer = ask(&app, app.a.key("agent"), "What is the status and total of SO-1042?").await;
+    assert_eq!(answer["rung"], "model", "{}", answer["checks"]);
+    let quotes: Vec<&str> =
+        answer["citations"].as_array().unwrap().iter().map(|one| one["quote"].as_str().unwrap()).collect();
+    assert_eq!(quotes, ["Total: 84.00 EUR", "Status: shipped"]);
+    assert_citations(&app, app.a.key("agent"), &answer).await;
+    let answer = ask(&app, app.a.key("agent"), "What is the status and total of SO-1042?").await;
+    for claim in answer["claims"].as_array().unwrap() {
+        // Whatever is said stands in its quotes, value by value.
+        let quoted: String = claim["citations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|n| answer["citations"][n.as_u64().unwrap() as usize - 1]["quote"].as_str().unwrap())
+            .collect::<Vec<_>>()
+            .join("\n");
+        assert!(!claim["text"].as_str().unwrap().contains("84.00") || quoted.contains("84.00"), "{claim} {quoted}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn kinds_and_sources_hold_for_records_that_the_question_names(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(app) = TestApp::new(engine).await else { return };
+    let key = app.a.key("agent");
+    let mut twin = order(&app.a.marker, 1042, "cancelled");
+    twin["fields"]["total"] = json!("12.00 EUR");
+    app.push_records(app.a.key("integration"), "webshop", &[twin]).await.ok();
+    let ask = async |restriction: Value| {
+        let mut body = json!({ "question": "What is the status of SO-1042?" });
+        body.as_object_mut().unwrap().extend(restriction.as_object().unwrap().clone());
+        app.post(key, "/v1/answers", &body).await.ok().json()
+    };
+    let quotes = |answer: &Value| -> Vec<String> {
+        let citations = answer["citations"].as_array().unwrap();
+        citations.iter().map(|one| one["quote"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(quotes(&ask(json!({ "sources": ["webshop"] })).await), ["Status: cancelled"]);
+    assert_eq!(quotes(&ask(json!({ "sources": [app.a.source] })).await), ["Status: shipped"]);
+    assert_eq!(quotes(&ask(json!({ "sources": ["webshop"], "kinds": ["order"] })).await), ["Status: cancelled"]);
+    let none = ask(json!({ "kinds": ["policy"] })).await;
+    assert!(none["citations"].as_array().unwrap().iter().all(|one| one["kind"] == "policy"), "{none}");
+    let said = none["not_found"].to_string();
+    assert!(said.contains("not asked for") && !said.contains("Nothing is stored"), "{said}");
+    let search = async |restriction: Value| {
+        let mut body = json!({ "query": "SO-1042" });
+        body.as_object_mut().unwrap().extend(restriction.as_object().unwrap().clone());
+        let found = app.post(key, "/v1/search", &body).await.ok().json();
+        found["identified"][0]["records"].as_array().unwrap().len()
+    };
+    assert_eq!(search(json!({})).await, 2);
+    assert_eq!(search(json!({ "sources": ["webshop"] })).await, 1);
+    assert_eq!(search(json!({ "kinds": ["policy"] })).await, 0);
+}
+
+#[tokio::test]
+async fn a_model_that_repeats_the_marker_of_its_prompt_is_not_heard_and_that_is_logged() {
+    let (app, stub) = with_model(vec![Script::RepeatMarker, Script::RepeatMarker]).await;
+    let answer = ask(&app, app.a.key("agent"), "What is the status of SO-1042?").await;
     let marker = |position: usize| {
         let system = stub.seen()[position].body["messages"][0]["content"].as_str().unwrap().to_owned();
         system.rsplit("marker ").next().unwrap().trim_end_matches(['.', '\n']).to_owned()
     };
-    assert!(marker(0).starts_with('K') && marker(0).len() > 20);
+    assert!(marker(0).starts_with('K') && marker(0).len() > 20, "{}", marker(0));
+    assert_eq!(answer["checks"]["refused"], json!(["forbidden"]));
+    assert_eq!(answer["claims"].as_array().unwrap().len(), 1, "the claim beside it stays");
+    assert!(!answer.to_string().contains(&marker(0)));
+    assert!(app.logs.text().contains("a model repeated its prompt"));
+    assert!(!app.logs.text().contains(&marker(0)));
+    ask(&app, app.a.key("agent"), "What is the status of SO-1042?").await;
     assert_ne!(marker(0), marker(1), "the marker is minted for each request");
 }
 

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 /// Modules of `src/` in flow order; one may use those before it, and itself. A group is a set of neighbours that ignore each other.
 const FLOW: &[&[&str]] = &[
     &["canonical", "clock", "ids", "secret"],
-    &["config", "net", "store"],
+    &["config", "net", "redact", "store"],
     &["telemetry"],
     &["audit"],
+    &["quota"],
     &["access"],
     &["vector", "llm"],
     &["embed"],
+    &["ladder"],
     &["document"],
     &["record"],
     &["source"],
@@ -25,7 +27,8 @@ const FLOW: &[&[&str]] = &[
 ];
 
 /// Modules that may hold SQL: foundations and stages. Faces and neighbours call them.
-const SQL: &[&str] = &["store", "audit", "access", "document", "record", "source", "index", "retrieve", "answer"];
+const SQL: &[&str] =
+    &["store", "audit", "quota", "access", "document", "record", "source", "index", "retrieve", "answer"];
 
 /// Files outside these modules that may, and why.
 const SQL_EXCEPTIONS: &[(&str, &str)] =

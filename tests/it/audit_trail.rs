@@ -524,3 +524,163 @@ async fn a_copy_of_the_database_still_verifies() {
     assert!(copied.ok);
     assert_eq!(json!(copied.head_hash), report["head_hash"]);
 }
+
+/// One of two processes that append to one chain; started by the test below. Reads the database's URL and the tenant from its input.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "a child of another test"]
+async fn child_that_appends() {
+    let mut lines = std::io::stdin().lines();
+    let (url, tenant) = (lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap());
+    let mut options = countersign::store::PoolOptions::new(url);
+    (options.max_connections, options.acquire_timeout) = (8, std::time::Duration::from_secs(60));
+    let store = Store::open(&options).await.unwrap();
+    let tenant = Tenant { id: Some(tenant.parse().unwrap()), ..Tenant::default() };
+    let appenders = (0..32).map(|n| {
+        let (store, tenant) = (store.clone(), tenant.clone());
+        tokio::spawn(async move {
+            for round in 0..10 {
+                let ending = [Ending::Commit, Ending::Rollback, Ending::Commit, Ending::Drop][(n + round) % 4];
+                if append(&store, &tenant, n * 100 + round, ending).await.expect("no appender fails") {
+                    println!("\nappended");
+                }
+            }
+        })
+    });
+    for appender in appenders.collect::<Vec<_>>() {
+        appender.await.unwrap();
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_one_of_them_killed_make_one_chain(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+    let Some(app) = TestApp::new(engine).await else { return };
+    let before = app.verify(&app.a, None).await["entries"].as_i64().unwrap();
+    let start = || {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "audit_trail::child_that_appends", "--ignored", "--nocapture"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        writeln!(child.stdin.take().unwrap(), "{}\n{}", app.options().url, app.a.id()).unwrap();
+        child
+    };
+    let (mut first, mut second) = (start(), start());
+    let lines = |child: &mut std::process::Child| {
+        BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok).filter(|line| line == "appended")
+    };
+    let (first_lines, mut second_lines) = (lines(&mut first), lines(&mut second));
+    let all = std::thread::spawn(move || first_lines.count());
+    // The second one dies in the middle of its work.
+    let mut acknowledged = second_lines.by_ref().take(40).count();
+    assert_eq!(acknowledged, 40, "the second process works");
+    second.kill().unwrap();
+    second.wait().unwrap();
+    acknowledged += second_lines.count();
+    acknowledged += tokio::task::spawn_blocking(move || all.join().unwrap()).await.unwrap();
+    assert!(first.wait().unwrap().success());
+    let report = app.verify(&app.a, None).await;
+    assert_eq!(report["ok"], true, "{report}");
+    let entries = report["entries"].as_i64().unwrap() - before;
+    let acknowledged = i64::try_from(acknowledged).unwrap();
+    // 32 tasks of the killed process may have committed without being heard.
+    assert!((acknowledged..=acknowledged + 32).contains(&entries), "{entries} entries, {acknowledged} acknowledged");
+}
+
+/// Tables in the order of their foreign keys: that in which the migrations make them.
+async fn tables(sqlite: &mut AnyConnection) -> Vec<String> {
+    let statement = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
+                     AND name <> '_sqlx_migrations' ORDER BY rowid";
+    let rows = sqlx::query(statement).fetch_all(sqlite).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Copies every row of one table, value by value.
+async fn copy_table(from: &mut AnyConnection, to: &mut AnyConnection, table: &str) -> usize {
+    let columns = format!("SELECT name, type FROM pragma_table_info('{table}')");
+    let columns: Vec<(String, String)> = sqlx::query(AssertSqlSafe(columns))
+        .fetch_all(&mut *from)
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| (row.get(0), row.get(1)))
+        .collect();
+    let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+    let places: Vec<String> = (1..=columns.len()).map(|n| format!("${n}")).collect();
+    let insert = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), places.join(", "));
+    let select = format!("SELECT {} FROM {table}", names.join(", "));
+    let rows = sqlx::query(AssertSqlSafe(select)).fetch_all(from).await.unwrap();
+    for row in &rows {
+        let tenant: String = row.get("tenant_id");
+        change(to, &format!("SELECT set_config('app.tenant', '{tenant}', false)")).await.unwrap();
+        let mut query = sqlx::query(AssertSqlSafe(insert.clone()));
+        for (place, (name, kind)) in columns.iter().enumerate() {
+            query = match kind.as_str() {
+                "TEXT" => query.bind(row.get::<Option<String>, _>(place)),
+                "BIGINT" => query.bind(row.get::<Option<i64>, _>(place)),
+                "BLOB" => query.bind(row.get::<Option<Vec<u8>>, _>(place)),
+                "DOUBLE PRECISION" => query.bind(row.get::<Option<f64>, _>(place)),
+                other => panic!("{table}.{name}: {other}"),
+            };
+        }
+        query.execute(&mut *to).await.unwrap_or_else(|error| panic!("{table}: {error}"));
+    }
+    rows.len()
+}
+
+#[tokio::test]
+async fn a_copy_from_sqlite_to_postgresql_still_verifies() {
+    let Some(app) = TestApp::new(Engine::Sqlite).await else { return };
+    let empty = Setup { empty: true, ..Setup::default() };
+    let Some(other) = TestApp::with(Engine::Postgres, empty).await else { return };
+    let anchor = app.post(app.a.key("auditor"), "/v1/audit:head", &json!({})).await.ok().json();
+    let report = app.verify(&app.a, Some(&anchor)).await;
+    let (mut from, mut to) = (app.database.raw().await, other.database.raw().await);
+    let mut rows = 0;
+    for table in tables(&mut from).await {
+        rows += copy_table(&mut from, &mut to, &table).await;
+    }
+    assert!(rows > 100, "{rows}");
+    for tenant in [&app.a, &app.b] {
+        let mut tx = other.app.store.begin_read(tenant.id()).await.unwrap();
+        let copied = audit::verify(&mut tx, countersign::app::AUDITED_STATES, None).await.unwrap();
+        assert!(copied.ok, "{copied:?}");
+    }
+    // Through the API of the other installation, with the keys and the anchor of the first.
+    let copied = other.verify(&app.a, Some(&anchor)).await;
+    for field in ["ok", "entries", "head_hash", "anchor"] {
+        assert_eq!(copied[field], report[field], "{field}");
+    }
+    // A changed value is found there too.
+    change(&mut to, &format!("SELECT set_config('app.tenant', '{}', false)", app.a.id())).await.unwrap();
+    let forged =
+        format!("UPDATE record_version SET body = replace(body, 'shipped', 'open') WHERE tenant_id = '{}'", app.a.id());
+    assert!(change(&mut to, &forged).await.unwrap() > 0);
+    assert_eq!(other.verify(&app.a, None).await["ok"], false);
+}
+
+#[tokio::test]
+async fn a_dump_restored_in_another_time_zone_still_verifies() {
+    let Some(app) = TestApp::new(Engine::Postgres).await else { return };
+    let report = app.verify(&app.a, None).await;
+    let restored = app.database.postgres().unwrap().dumped_and_restored("Pacific/Kiritimati");
+    let mut options = app.options();
+    (options.url, options.migrate_url) = (restored.app_url(), Some(restored.owner_url()));
+    let store = Store::open(&options).await.unwrap();
+    for tenant in [&app.a, &app.b] {
+        let mut tx = store.begin_read(tenant.id()).await.unwrap();
+        let copied = audit::verify(&mut tx, countersign::app::AUDITED_STATES, None).await.unwrap();
+        assert!(copied.ok, "{copied:?}");
+        if tenant.id() == app.a.id() {
+            assert_eq!(
+                (json!(copied.entries), json!(copied.head_hash)),
+                (report["entries"].clone(), report["head_hash"].clone())
+            );
+        }
+    }
+    store.close().await;
+}

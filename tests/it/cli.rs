@@ -3,6 +3,7 @@
 mod bench;
 mod configuration;
 mod imports;
+mod load;
 mod readme;
 mod service;
 

@@ -98,6 +98,33 @@ async fn over_the_limit_is_a_problem_document_and_at_the_limit_is_read() {
 }
 
 #[tokio::test]
+async fn every_refusal_is_a_problem_document_whoever_refuses() {
+    let mut config = Config::default();
+    config.server.request_timeout_ms = std::num::NonZeroU32::new(300).unwrap();
+    let setup = Setup { config, max_connections: Some(1), ..Setup::default() };
+    let app = TestApp::with(Engine::Sqlite, setup).await.expect("SQLite is always there");
+    let key = app.a.key("admin");
+    for (method, path, status) in [
+        ("GET", "/v1/users?limit=many", 400),
+        ("GET", "/v1/users?no_such_parameter=1", 400),
+        ("GET", "/v1/users/%FF", 400),
+        ("GET", "/v1/no/such/path", 404),
+        ("PATCH", "/v1/me", 405),
+    ] {
+        let reply = app.call(method, path).key(key).send().await;
+        assert_eq!(reply.status, status, "{method} {path}: {}", reply.text);
+        assert_eq!(reply.headers.get("content-type").unwrap(), "application/problem+json", "{method} {path}");
+        assert_eq!(reply.json()["status"], status);
+        assert!(!reply.text.contains("no_such_parameter"), "what was sent is not repeated");
+    }
+    // The writer is taken for longer than a request may last.
+    let held = app.tx(&app.a).await;
+    let reply = app.call("POST", "/v1/audit:head").key(key).send().await.refused(503, "/problems/timeout");
+    assert!(reply.headers.contains_key("retry-after"));
+    drop(held);
+}
+
+#[tokio::test]
 async fn a_compressed_body_is_not_unpacked() {
     let app = limited().await;
     for encoding in ["gzip", "br", "deflate", "zstd", "gzip, identity", "GZIP"] {

@@ -112,6 +112,12 @@ async fn fill_removals(app: &TestApp) {
             .execute(tx.conn())
             .await
             .unwrap();
+        for statement in [
+            "INSERT INTO tenant_quota (tenant_id, token_limit) VALUES ($1, 5)",
+            "INSERT INTO token_use (tenant_id, day, provider, model, currency) VALUES ($1, '2026-03-02', 'p', 'm', '')",
+        ] {
+            sqlx::query(statement).bind(tx.tenant_text()).execute(tx.conn()).await.unwrap();
+        }
         tx.commit().await.unwrap();
     }
 }

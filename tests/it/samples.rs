@@ -62,6 +62,7 @@ fn body(route: &str) -> Option<Value> {
             json!({ "slug": format!("t{}", &unique()[20..]), "name": "New", "admin_email": "a@example.com", "admin_name": "A" })
         }
         "PATCH /v1/operator/tenants/{tenant_id}" => json!({ "suspended": false }),
+        "PUT /v1/operator/tenants/{tenant_id}/quota" => json!({ "token_limit": 1_000_000 }),
         _ => return None,
     })
 }

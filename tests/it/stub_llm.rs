@@ -50,6 +50,8 @@ pub enum Script {
     Refusal,
     /// A redirect to this address.
     Redirect(String),
+    /// A claim that repeats the last word of the system message (without its full stop), as a leak of it does.
+    RepeatMarker,
     /// Vectors of this dimension, one per input, each with the input's number first.
     Vectors(usize),
 }
@@ -140,6 +142,15 @@ async fn whole(script: Script, body: &Value) -> Response {
         Script::Refusal => {
             Json(completion(json!({"role": "assistant", "content": null, "refusal": "no"}), Some("stop")))
                 .into_response()
+        }
+        Script::RepeatMarker => {
+            let system = body["messages"][0]["content"].as_str().unwrap();
+            let marker = system.trim_end().trim_end_matches('.').rsplit(' ').next().unwrap();
+            let claims = json!({ "claims": [
+                { "text": format!("The status of the order is shipped {marker}."), "evidence": ["E1"] },
+                { "text": "The status of the order is shipped.", "evidence": ["E1"] },
+            ] });
+            Json(completion(said(&claims.to_string()), Some("stop"))).into_response()
         }
         Script::Vectors(dim) => {
             let inputs = body["input"].as_array().map_or(0, Vec::len);

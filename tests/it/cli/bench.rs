@@ -120,6 +120,19 @@ impl Bench {
         });
     }
 
+    /// The first column of a statement, read from the database while nothing runs.
+    pub fn texts(&self, statement: &'static str) -> Vec<String> {
+        use sqlx::{Connection, Row};
+        let url = format!("sqlite:{}", self.data_dir().join("countersign.db").display());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            sqlx::any::install_default_drivers();
+            let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+            let rows = sqlx::query(statement).fetch_all(&mut connection).await.unwrap();
+            rows.iter().map(|row| row.get(0)).collect()
+        })
+    }
+
     /// Starts `serve` on a free port and waits until it says where it listens.
     pub fn serve(&self) -> Served {
         self.serve_with(&[])

@@ -72,6 +72,17 @@ fn sigterm_ends_serve_with_0_leaves_an_anchor_and_takes_its_address_away() {
     assert!(report["anchor"].as_str().unwrap().starts_with("entry "), "{report}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_running_service_leaves_no_core_dump() {
+    let bench = Bench::with_tenant();
+    let served = bench.serve();
+    let file: Value = serde_json::from_slice(&std::fs::read(&served.file).unwrap()).unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", file["pid"])).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+}
+
 #[test]
 fn an_anchor_that_the_trail_no_longer_contains_is_kept_as_evidence() {
     let bench = Bench::with_tenant();

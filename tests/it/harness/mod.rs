@@ -20,8 +20,9 @@ use countersign::clock::Clock;
 use countersign::config::Config;
 use countersign::embed::hashed::{self, HashEmbedder};
 use countersign::embed::{EmbedFuture, Embedder};
+use countersign::http::serve::ConnectionLimits;
 use countersign::ids::TenantId;
-use countersign::llm::OptionalChatModel;
+use countersign::ladder::Ladder;
 use countersign::store::{PoolOptions, Store, TenantTx};
 use countersign::vector::EmbeddingSpec;
 use countersign::vector::embedded::{EmbeddedConfig, EmbeddedStore};
@@ -59,6 +60,15 @@ impl Database {
                 }
             },
         }
+    }
+
+    /// On a PostgreSQL server of its own; `None` as in [`Database::new`].
+    pub async fn own_server() -> Option<Self> {
+        let database = postgres::own_database().await;
+        if database.is_none() {
+            skip("no PostgreSQL");
+        }
+        database.map(Self::Postgres)
     }
 
     /// As the service opens it.
@@ -146,10 +156,15 @@ impl Embedder for CountingEmbedder {
 #[derive(Default)]
 pub struct Setup {
     pub config: Config,
-    pub llm: OptionalChatModel,
+    /// The models, best first; `model.into()` for one.
+    pub llm: Ladder,
     pub max_connections: Option<u32>,
     /// No tenants: the test makes its own.
     pub empty: bool,
+    /// A PostgreSQL server for this test alone, which it may stop.
+    pub own_server: bool,
+    /// Longest wait for a connection to the database.
+    pub acquire_timeout: Option<Duration>,
 }
 
 /// The service, put together as `main` does it, and what the tests need to look behind it.
@@ -172,7 +187,7 @@ pub struct TestApp {
 /// What a service is made of, to put it together again.
 struct Rebuild {
     config: Config,
-    llm: OptionalChatModel,
+    llm: Ladder,
     clock: Clock,
 }
 
@@ -222,8 +237,10 @@ impl TestApp {
     pub async fn with(engine: Engine, setup: Setup) -> Option<Self> {
         let logs = Logs::capture();
         let directory = own_directory();
-        let database = Database::new(engine, &directory).await?;
+        let database =
+            if setup.own_server { Database::own_server().await? } else { Database::new(engine, &directory).await? };
         let mut options = database.options();
+        options.acquire_timeout = setup.acquire_timeout.unwrap_or(options.acquire_timeout);
         options.max_connections = setup.max_connections.unwrap_or(4);
         let embedder = Arc::new(CountingEmbedder::default());
         let operator_key = format!("cso_{}", unique());
@@ -310,8 +327,8 @@ impl TestApp {
     pub async fn serve(&self) -> std::net::SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let router = self.router.clone();
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let limits = ConnectionLimits::new(&self.app.config.server);
+        tokio::spawn(countersign::http::serve::serve(listener, self.router.clone(), limits, self.app.shutdown.clone()));
         address
     }
 

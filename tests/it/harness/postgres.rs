@@ -49,6 +49,30 @@ impl PgDatabase {
     }
 }
 
+impl PgDatabase {
+    /// Dumps this database with PostgreSQL's own program and restores it as another one, whose sessions have another time zone.
+    pub fn dumped_and_restored(&self, time_zone: &str) -> Self {
+        let name = format!("{}_restored", self.name);
+        let (cluster, host) = (&self.cluster, self.cluster.directory.display().to_string());
+        cluster.psql("postgres", &format!("CREATE DATABASE {name} OWNER {OWNER}"));
+        cluster.psql("postgres", &format!("ALTER DATABASE {name} SET timezone TO '{time_zone}'"));
+        let connect = ["--host", host.as_str(), "--username", "postgres"];
+        let dump = run(Command::new(cluster.bin.join("pg_dump")).args(connect).arg(&self.name));
+        let mut restore = Command::new(cluster.bin.join("psql"))
+            .args(connect)
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", &name])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("psql starts");
+        restore.stdin.take().expect("piped").write_all(&dump.stdout).expect("psql reads");
+        let output = restore.wait_with_output().expect("psql ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Self { name, cluster: cluster.clone() }
+    }
+}
+
 impl Drop for PgDatabase {
     fn drop(&mut self) {
         let _ = Command::new(self.cluster.bin.join("dropdb"))
@@ -203,6 +227,42 @@ impl Cluster {
             run(Command::new(self.bin.join("psql")).arg("--host").arg(&self.directory).args(arguments).arg(database));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
+}
+
+impl Cluster {
+    /// A cluster for one test alone, which may stop it; ended by its watchdog a minute after the test.
+    fn own() -> Option<Self> {
+        let mut cluster = Self { bin: binaries()?, directory: PathBuf::new() };
+        let directory = tempfile::Builder::new().prefix("countersign-pg-").tempdir().expect("a temporary directory");
+        cluster.directory = directory.keep();
+        let lock = cluster.directory.join("watch.lock");
+        cluster.start(&lock);
+        cluster.keep_alive();
+        Some(cluster)
+    }
+
+    /// Stops the server at once, as a crash does.
+    pub fn stop(&self) {
+        run(self.as_server("pg_ctl").args(["stop", "-m", "immediate", "-D"]).arg(self.directory.join("data")));
+    }
+
+    /// Starts it again on the same data.
+    pub fn start_again(&self) {
+        let log = self.directory.join("log");
+        let data = self.directory.join("data");
+        let mut command = self.as_server("pg_ctl");
+        command.args(["start", "--wait", "-D"]).arg(&data).arg("-l").arg(&log);
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(status.is_ok_and(|status| status.success()), "PostgreSQL did not start again: see {}", log.display());
+    }
+}
+
+/// As [`database`], on a cluster that the test may stop.
+pub async fn own_database() -> Option<PgDatabase> {
+    let cluster = tokio::task::spawn_blocking(Cluster::own).await.expect("no panic")?;
+    let name = "own".to_owned();
+    admin(&cluster, &format!("CREATE DATABASE {name} OWNER {OWNER}")).await;
+    Some(PgDatabase { name, cluster })
 }
 
 /// A new, migrated database; `None` without PostgreSQL on this machine.
