@@ -160,8 +160,8 @@ fn checked(claim: OutputClaim, evidence: &[Evidence], given: usize, canary: &str
 /// Quotes of one claim beyond the first of each piece of evidence.
 const MORE_QUOTES: usize = 3;
 
-/// The quotes a claim is cited at: the best unit of each piece of evidence, and more units while the quotes alone do not support it. What
-/// a reader of the quotes cannot check does not leave.
+/// The quotes a claim is cited at: the best unit of each piece of evidence, more units while the quotes alone do not support it, and the
+/// fields of a record that hold what no quote holds yet. What a reader of the quotes cannot check does not leave.
 fn smallest_support(claim: &str, evidence: &[Evidence], ids: &[usize]) -> Result<Vec<Cite>, Refused> {
     let mut rest: Vec<Cite> = Vec::new();
     let mut cites: Vec<Cite> = Vec::new();
@@ -170,18 +170,22 @@ fn smallest_support(claim: &str, evidence: &[Evidence], ids: &[usize]) -> Result
         cites.extend(ranked.next());
         rest.extend(ranked);
     }
-    for _ in 0..=MORE_QUOTES {
-        let refused = match check_quotes(claim, evidence, &cites) {
-            Ok(()) => return Ok(cites),
-            Err(refused) => refused,
-        };
-        // The unit that adds most of the claim's words which no quote holds yet.
-        let held: HashSet<String> = cites.iter().flat_map(|cite| stem_set(quote(evidence, cite))).collect();
-        let missing: HashSet<String> = stem_set(claim).difference(&held).cloned().collect();
+    let mut missing = stem_set(claim);
+    for cite in &cites {
+        let held = stem_set(&format!("{} {}", evidence[cite.evidence].title, quote(evidence, cite)));
+        missing.retain(|word| !held.contains(word));
+    }
+    for _ in 0..MORE_QUOTES {
+        let supported = check_quotes(claim, evidence, &cites).is_ok();
+        // The unit that adds most of what is missing; once the claim is supported, a field only.
         let adds = |cite: &Cite| stem_set(quote(evidence, cite)).intersection(&missing).count();
-        let best = (0..rest.len()).rev().max_by_key(|at| adds(&rest[*at])).filter(|at| adds(&rest[*at]) > 0);
-        let Some(best) = best else { return Err(refused) };
-        cites.push(rest.remove(best));
+        let may = |cite: &Cite| (!supported || cite.field.is_some()) && adds(cite) > 0;
+        let best = (0..rest.len()).rev().filter(|at| may(&rest[*at])).max_by_key(|at| adds(&rest[*at]));
+        let Some(best) = best else { break };
+        let cite = rest.remove(best);
+        let held = stem_set(quote(evidence, &cite));
+        missing.retain(|word| !held.contains(word));
+        cites.push(cite);
     }
     check_quotes(claim, evidence, &cites).map(|()| cites)
 }

@@ -525,13 +525,15 @@ async fn a_copy_of_the_database_still_verifies() {
     assert_eq!(json!(copied.head_hash), report["head_hash"]);
 }
 
-/// One of two processes that append to one chain; started by the test below. Reads the database's URL and the tenant from its input.
+/// One of two processes that append to one chain; started by the test below. Reads the database's URL, its owner's, and the tenant from its input.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "a child of another test"]
 async fn child_that_appends() {
     let mut lines = std::io::stdin().lines();
-    let (url, tenant) = (lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap());
+    let mut line = || lines.next().unwrap().unwrap();
+    let (url, owner, tenant) = (line(), line(), line());
     let mut options = countersign::store::PoolOptions::new(url);
+    options.migrate_url = Some(owner).filter(|url| !url.is_empty());
     (options.max_connections, options.acquire_timeout) = (8, std::time::Duration::from_secs(60));
     let store = Store::open(&options).await.unwrap();
     let tenant = Tenant { id: Some(tenant.parse().unwrap()), ..Tenant::default() };
@@ -566,7 +568,9 @@ async fn two_processes_one_of_them_killed_make_one_chain(#[values(Engine::Sqlite
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        writeln!(child.stdin.take().unwrap(), "{}\n{}", app.options().url, app.a.id()).unwrap();
+        let options = app.options();
+        let owner = options.migrate_url.unwrap_or_default();
+        writeln!(child.stdin.take().unwrap(), "{}\n{owner}\n{}", options.url, app.a.id()).unwrap();
         child
     };
     let (mut first, mut second) = (start(), start());
