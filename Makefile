@@ -30,8 +30,13 @@ clippy:
 
 # Heavy to build, so it is used when it is there and never installed behind your back.
 deny:
-	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --all-features check; \
-	else echo "skipped: cargo deny is not installed (cargo install cargo-deny --locked)"; fi
+	@if ! $(CARGO) deny --version >/dev/null 2>&1; then \
+		echo "skipped: cargo deny is not installed (cargo install cargo-deny --locked)"; \
+	else \
+		$(CARGO) deny --all-features check licenses bans sources; \
+		if $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny --all-features check advisories; \
+		else echo "skipped: cargo deny check advisories (the advisory database cannot be reached)"; fi; \
+	fi
 
 # The tests start a PostgreSQL of their own, as their own user; they need its programs only.
 postgres:

@@ -22,6 +22,8 @@ pub enum Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 4] = [Self::Email, Self::Phone, Self::Card, Self::Iban];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Email => "email",
@@ -275,8 +277,10 @@ fn mod_97(mut value: Vec<u8>) -> u32 {
 pub struct Redactor {
     /// Set apart from whatever the texts hold that looks like a placeholder already.
     mark: String,
-    values: Vec<(Kind, String)>,
-    known: HashMap<(Kind, String), usize>,
+    /// By kind and number; numbers of each kind begin at 1.
+    values: HashMap<(Kind, usize), String>,
+    numbers: HashMap<(Kind, String), usize>,
+    counts: HashMap<Kind, usize>,
 }
 
 impl fmt::Debug for Redactor {
@@ -289,32 +293,36 @@ impl Redactor {
     /// For texts that will be redacted together.
     pub fn for_texts<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Self {
         let taken = |mark: &str| {
-            [Kind::Email, Kind::Phone, Kind::Card, Kind::Iban]
-                .iter()
-                .any(|kind| texts.clone().any(|text| text.contains(&format!("[{}{mark}-", kind.as_str()))))
+            Kind::ALL.iter().any(|kind| texts.clone().any(|text| text.contains(&format!("[{}{mark}-", kind.as_str()))))
         };
-        let mark = ('a'..='z').map(String::from).find(|mark| !taken(mark)).filter(|_| taken(""));
+        let mark = if taken("") { ('a'..='z').map(String::from).find(|mark| !taken(mark)) } else { None };
         Self { mark: mark.unwrap_or_default(), ..Self::default() }
     }
 
     /// `text` with placeholders such as `[email-1]`.
     pub fn redact(&mut self, text: &str) -> String {
-        let found = find(text);
         let mut out = String::with_capacity(text.len());
         let mut at = 0;
-        for (range, kind) in found {
+        for (range, kind) in find(text) {
             out.push_str(&text[at..range.start]);
-            let value = text[range.clone()].to_owned();
-            let values = &mut self.values;
-            let number = *self.known.entry((kind, value)).or_insert_with_key(|(kind, value)| {
-                values.push((*kind, value.clone()));
-                values.len()
-            });
-            out.push_str(&self.placeholder(kind, number));
+            let number = self.number(kind, &text[range.clone()]);
+            out.push_str(&format!("[{}{}-{number}]", kind.as_str(), self.mark));
             at = range.end;
         }
         out.push_str(&text[at..]);
         out
+    }
+
+    fn number(&mut self, kind: Kind, value: &str) -> usize {
+        if let Some(number) = self.numbers.get(&(kind, value.to_owned())) {
+            return *number;
+        }
+        let count = self.counts.entry(kind).or_default();
+        *count += 1;
+        let number = *count;
+        self.numbers.insert((kind, value.to_owned()), number);
+        self.values.insert((kind, number), value.to_owned());
+        number
     }
 
     /// Distinct values so far.
@@ -322,38 +330,43 @@ impl Redactor {
         self.values.len()
     }
 
-    fn placeholder(&self, kind: Kind, number: usize) -> String {
-        format!("[{}{}-{number}]", kind.as_str(), self.mark)
+    /// The value behind a placeholder without its brackets.
+    fn value(&self, inside: &str) -> Option<&str> {
+        let (name, number) = inside.rsplit_once('-')?;
+        let name = name.strip_suffix(self.mark.as_str())?;
+        let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == name)?;
+        let number: usize = number.parse().ok().filter(|n: &usize| n.to_string() == number)?;
+        self.values.get(&(kind, number)).map(String::as_str)
     }
 
     /// The values in the places of their placeholders; a placeholder that was never given stays as it is. The values hold no character
     /// that JSON escapes.
     pub fn restore(&self, text: &str) -> String {
-        if self.values.is_empty() {
-            return text.to_owned();
-        }
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(open) = rest.find('[') {
             let (before, from) = rest.split_at(open);
             out.push_str(before);
-            let value = from.find(']').filter(|close| *close < 40).and_then(|close| {
-                let number = from[..close].rsplit_once('-')?.1.parse::<usize>().ok()?;
-                let (kind, value) = self.values.get(number.checked_sub(1)?)?;
-                (from[..=close] == self.placeholder(*kind, number)).then_some((value, close))
-            });
-            if let Some((value, close)) = value {
-                out.push_str(value);
-                rest = &from[close + 1..];
-            } else {
-                out.push('[');
-                rest = &from[1..];
+            // Only as far as a placeholder can reach: a search to the end for each bracket would be quadratic.
+            let close = from.bytes().take(PLACEHOLDER_MAX).position(|byte| byte == b']');
+            match close.and_then(|close| Some((self.value(&from[1..close])?, close))) {
+                Some((value, close)) => {
+                    out.push_str(value);
+                    rest = &from[close + 1..];
+                }
+                None => {
+                    out.push('[');
+                    rest = &from[1..];
+                }
             }
         }
         out.push_str(rest);
         out
     }
 }
+
+/// Bytes of the longest placeholder.
+const PLACEHOLDER_MAX: usize = 40;
 
 /// `text` with a bare kind in the place of each value: for embeddings, where nothing returns.
 pub fn without_values(text: &str) -> String {
@@ -434,9 +447,9 @@ mod tests {
         let texts = ["From a@example.com to b@example.com, cc a@example.com, card 4111 1111 1111 1111"];
         let mut redactor = Redactor::for_texts(texts.iter().copied());
         let redacted = redactor.redact(texts[0]);
-        assert_eq!(redacted, "From [email-1] to [email-2], cc [email-1], card [card-3]");
+        assert_eq!(redacted, "From [email-1] to [email-2], cc [email-1], card [card-1]");
         assert_eq!(redactor.restore(&redacted), texts[0]);
-        assert_eq!(redactor.restore("[email-9] [card-1] [email-1"), "[email-9] [card-1] [email-1");
+        assert_eq!(redactor.restore("[email-9] [card-2] [email-1"), "[email-9] [card-2] [email-1");
         assert!(!format!("{redactor:?}").contains("example"));
     }
 

@@ -150,7 +150,14 @@ async fn a_burst_stops_at_the_tenants_tokens_and_a_new_period_begins_afresh(
     assert_eq!(stub.seen().len(), 1 + by_model, "a call that is not paid for is not made");
 
     // Used up: no call, the answer comes from the last rung and says why and until when.
-    set_tokens(&app, &app.a, tokens + call / 2, "day").await;
+    let mut tx = app.tx(&app.a).await;
+    sqlx::query("UPDATE token_use SET completion_tokens = completion_tokens + $2 WHERE tenant_id = $1")
+        .bind(tx.tenant_text())
+        .bind(i64::try_from(call * 4).unwrap())
+        .execute(tx.conn())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
     let before = stub.seen().len();
     for _ in 0..5 {
         let answer = ask(&app, &app.a, QUESTION).await;
@@ -165,7 +172,7 @@ async fn a_burst_stops_at_the_tenants_tokens_and_a_new_period_begins_afresh(
     app.app.clock.advance(SignedDuration::from_hours(24));
     assert_eq!(ask(&app, &app.a, QUESTION).await["rung"], "model");
     // The days before still count in a month.
-    set_tokens(&app, &app.a, tokens + call / 2, "month").await;
+    set_tokens(&app, &app.a, call * 4, "month").await;
     assert_eq!(ask(&app, &app.a, QUESTION).await["rung"], "extractive");
     // Tokens set to 0: no model at all.
     set_tokens(&app, &app.b, 0, "month").await;

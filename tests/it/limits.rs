@@ -100,7 +100,7 @@ async fn over_the_limit_is_a_problem_document_and_at_the_limit_is_read() {
 #[tokio::test]
 async fn every_refusal_is_a_problem_document_whoever_refuses() {
     let mut config = Config::default();
-    config.server.request_timeout_ms = std::num::NonZeroU32::new(300).unwrap();
+    config.server.request_timeout_ms = std::num::NonZeroU32::new(6_000).unwrap();
     let setup = Setup { config, max_connections: Some(1), ..Setup::default() };
     let app = TestApp::with(Engine::Sqlite, setup).await.expect("SQLite is always there");
     let key = app.a.key("admin");
