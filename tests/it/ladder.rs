@@ -203,7 +203,7 @@ async fn a_call_that_began_and_failed_is_counted_in_full() {
     }
     assert!(counted[0] > 800, "a cut answer may have been billed: {counted:?}");
     assert_eq!(counted[0], counted[1], "an error of the server is not");
-    assert!(counted[2] >= 2 * counted[0], "nor can anybody say that a slow one was not: {counted:?}");
+    assert!(counted[2] > counted[0] + 800, "nor can anybody say that a slow one was not: {counted:?}");
 }
 
 /// Values of every kind, with the word around which the sweep looks for them.
