@@ -151,7 +151,10 @@ fn name(key: Option<KeyId>) -> &'static str {
 }
 
 fn refused(key: Option<KeyId>, allowance: Allowance, wait_us: i64) -> Taken {
-    let standing = Standing { remaining: 0, ..Standing::new(name(key), allowance, allowance.window_us() + wait_us) };
+    let standing = Standing {
+        remaining: 0,
+        ..Standing::new(name(key), allowance, allowance.window_us() - allowance.earned_us() + wait_us)
+    };
     Taken::No { standing, retry_after_s: seconds_up(wait_us).max(1) }
 }
 
