@@ -1,5 +1,7 @@
 //! `/healthz`, `/readyz`, `/metrics`.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -19,6 +21,9 @@ pub(super) fn routes() -> Vec<Route> {
         Route { access: Access::Public, methods: routes!(metrics) },
     ]
 }
+
+/// Longest wait for the database: whoever asks whether we are ready does not wait long.
+const PING_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the service can and cannot do at present.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,7 +46,10 @@ async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Problem> {
     if app.shutdown.is_cancelled() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting-down", "the service is shutting down"));
     }
-    app.store.ping().await?;
+    match tokio::time::timeout(PING_PATIENCE, app.store.ping()).await {
+        Ok(answered) => answered?,
+        Err(_) => return Err(Problem::unavailable()),
+    }
     let retrieval = if app.index.has_embedder() { "hybrid" } else { "keyword" };
     Ok(Json(Readiness { status: "ready", retrieval }))
 }

@@ -84,10 +84,12 @@ impl Problem {
             return Self::internal(cause);
         }
         tracing::warn!(error = %cause, "database unavailable");
-        let mut problem =
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the database does not answer; try again");
-        problem.retry_after_s = Some(2);
-        problem
+        Self::unavailable()
+    }
+
+    pub fn unavailable() -> Self {
+        let detail = "the database does not answer; try again";
+        Self { retry_after_s: Some(2), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
     }
 }
 
