@@ -74,7 +74,7 @@ impl BenchApp {
             store,
             vectors: Arc::new(vectors),
             embedder: counted.map(|one| Arc::new(one) as Arc<dyn Embedder>),
-            llm: None,
+            llm: countersign::ladder::Ladder::default(),
             audit_key: countersign::app::signing_key(&[7; 32]),
             operator_key: "cso_eval".into(),
             metrics: countersign::app::metrics_recorder(),
