@@ -109,6 +109,7 @@ async fn search(
         on: day(body.as_of.as_deref())?,
         limit: usize::from(body.limit.unwrap_or(10).clamp(1, 100)),
         text: body.query,
+        ..Query::default()
     };
     let identified = retrieve::identify::identify(&app.store, &caller, &query.text).await?;
     let found = retrieve::search(&app.store, &app.index, &app.config.retrieve, &caller, &query).await?;

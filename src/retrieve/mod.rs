@@ -24,7 +24,7 @@ use crate::index::Index;
 use crate::store::Store;
 
 pub use identify::Identified;
-pub use legs::Mode;
+pub use legs::{Legs, Mode};
 
 /// What to look for.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +38,7 @@ pub struct Query {
     pub on: Option<Date>,
     /// Passages wanted.
     pub limit: usize,
+    pub legs: Legs,
 }
 
 /// Where one leg ranked a passage.
