@@ -146,6 +146,10 @@ impl Embedder for Kept {
     fn embed_passages(&self, texts: Vec<String>) -> EmbedFuture<'_> {
         Box::pin(self.embed("passage", texts))
     }
+
+    fn spelled_out(&self, text: &str) -> Option<usize> {
+        self.inner.spelled_out(text)
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod openai_client;
 mod outgoing;
 mod rls;
 mod samples;
+mod search;
 mod secrets;
 mod stub_llm;
 mod transactions;

@@ -72,7 +72,8 @@ pub fn chunk_document(document: &Document, max_tokens: usize) -> Vec<Chunk> {
 
 /// Whether two titles differ in case and punctuation at most.
 fn same_words(left: &str, right: &str) -> bool {
-    let words = |text: &str| -> String { text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
+    let words =
+        |text: &str| -> String { text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
     words(left) == words(right)
 }
 
