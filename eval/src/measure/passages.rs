@@ -40,6 +40,7 @@ pub struct Judged {
 
 /// A query as it is measured.
 struct Asked {
+    id: String,
     part: String,
     question: String,
     /// Gain by `source/external id`.
@@ -105,7 +106,13 @@ fn read(run: &Run<'_>, passages: &Passages) -> Result<Vec<Asked>> {
             let field = |line: &Value, path: &str| values(line, path).first().map(|one| text(one)).unwrap_or_default();
             let asked = lines.iter().filter_map(|line| {
                 let gains = judged.remove(&field(line, id))?;
-                Some(Asked { part: String::new(), question: field(line, path), gains, heading: String::new() })
+                Some(Asked {
+                    id: field(line, id),
+                    part: String::new(),
+                    question: field(line, path),
+                    gains,
+                    heading: String::new(),
+                })
             });
             Ok(asked.collect())
         }
@@ -113,6 +120,7 @@ fn read(run: &Run<'_>, passages: &Passages) -> Result<Vec<Asked>> {
             let mut asked = Vec::new();
             for file in files {
                 asked.extend(cases::read::<Judged>(file, run.roots)?.into_iter().map(|one| Asked {
+                    id: one.id,
                     part: one.part,
                     question: one.question,
                     gains: one.documents.into_iter().map(|document| (document, 1.0)).collect(),
@@ -227,7 +235,7 @@ fn print_misses(asked: &Asked, legs: &[(&str, Legs)], scores: &BTreeMap<&str, Ve
         legs.iter().filter_map(|(name, _)| Some(format!("{name} {:.2}", scores[name].last()?.ndcg))).collect();
     let perfect = legs.iter().all(|(name, _)| scores[name].last().is_none_or(|one| one.ndcg > 0.999));
     if !perfect {
-        println!("  {}: {}", last.join(", "), asked.question);
+        println!("  {} {}: {}", asked.id, last.join(", "), asked.question);
     }
 }
 
