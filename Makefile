@@ -7,7 +7,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 COUNTERSIGN := $(TARGET)/debug/countersign
 
-.PHONY: help build demo test lint fmt clippy deny tests postgres eval openapi
+.PHONY: help build demo test lint fmt clippy deny tests postgres eval gate openapi
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -18,7 +18,9 @@ build: ## the program, with debug assertions; the dependencies optimised
 demo: build ## an invented company, three questions, and a service to ask more of (DEMO_ARGS=--no-serve ends after the questions)
 	exec $(COUNTERSIGN) demo $(DEMO_ARGS)
 
-test: postgres fmt clippy tests ## what CI runs: format, lints, every test on SQLite and PostgreSQL
+GATE_SETS := demo-prose demo
+
+test: postgres fmt clippy tests gate ## what CI runs: format, lints, every test on SQLite and PostgreSQL
 
 lint: fmt clippy deny ## format, lints, licences and advisories
 
@@ -64,6 +66,10 @@ tests:
 
 eval: ## measure retrieval and answers with the code that serves
 	$(CARGO) run --package eval -- $(EVAL_ARGS)
+
+# Only sets that ship with the repository, with an embedder that is the same everywhere: seconds, no download.
+gate: ## fail when retrieval or answers got worse on the sets of the repository
+	$(CARGO) run --package eval -- --embedder hashed --check --report target/eval-gate.json $(GATE_SETS)
 
 openapi: build ## write openapi.json
 	$(COUNTERSIGN) openapi --output openapi.json

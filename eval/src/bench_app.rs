@@ -1,6 +1,5 @@
 //! The service in a temporary directory, driven through its own router.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +8,7 @@ use countersign::access::{Principal, authenticate};
 use countersign::app::{App, Parts};
 use countersign::clock::Clock;
 use countersign::config::Config;
-use countersign::embed::weights::{Resolution, WeightsConfig, resolve};
-use countersign::embed::{Counted, Embedder, EmbeddingCounter, minilm::MiniLm};
+use countersign::embed::{Counted, Embedder, EmbeddingCounter};
 use countersign::http;
 use countersign::source::folder::FileBytes;
 use countersign::store::{PoolOptions, Store};
@@ -21,32 +19,7 @@ use ingest::{Document, Limits};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-/// An embedder that can be shared by several sets.
-pub type SharedEmbedder = Option<Arc<dyn Embedder>>;
-
-/// MiniLM if its weights can be had.
-pub async fn embedder(directory: Option<&Path>, offline: bool) -> SharedEmbedder {
-    let cache = etcetera_cache();
-    let mut config = WeightsConfig::new(cache);
-    config.directory = directory.map(Path::to_owned);
-    if offline {
-        config.sources.clear();
-    }
-    match resolve(&config, &|_| ()).await {
-        Resolution::Ready(weights) => {
-            let loaded = tokio::task::spawn_blocking(move || MiniLm::load(weights.read().ok()?, 2).ok()).await;
-            loaded.ok().flatten().map(|model| Arc::new(model) as Arc<dyn Embedder>)
-        }
-        Resolution::Unavailable { why } => {
-            println!("skipped: dense leg: the embedding model cannot be had ({why})");
-            None
-        }
-    }
-}
-
-fn etcetera_cache() -> std::path::PathBuf {
-    std::env::temp_dir().join("countersign-eval-model")
-}
+use crate::embedder::SharedEmbedder;
 
 /// One tenant's service.
 pub struct BenchApp {

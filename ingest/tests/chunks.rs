@@ -42,7 +42,8 @@ fn headings_make_the_path_and_never_stand_alone() {
     let text = format!(
         "# Refunds\n\n## Window\n\n### Europe\n\n{filler}\n\n### Elsewhere\n\n{filler}\n\n## Exceptions\n\n{filler}"
     );
-    let chunks = chunk_document(&document(&text, Markup::Markdown), MAX_TOKENS);
+    let document = Document { title: "Refunds.".into(), ..document(&text, Markup::Markdown) };
+    let chunks = chunk_document(&document, MAX_TOKENS);
     check(&text, &chunks, MAX_TOKENS);
     for chunk in &chunks {
         let own = &text[chunk.span.clone()];
@@ -55,6 +56,20 @@ fn headings_make_the_path_and_never_stand_alone() {
     assert_eq!(path_of("## Exceptions"), ["Refunds", "Exceptions"]);
     assert_eq!(path_of("### Elsewhere"), ["Refunds", "Window", "Elsewhere"]);
     assert_eq!(chunks.last().unwrap().heading_path, ["Refunds", "Exceptions"]);
+}
+
+#[test]
+fn a_title_that_stands_outside_of_the_text_heads_every_path() {
+    let filler = "The count is repeated by somebody else. ".repeat(60);
+    let titled = |text: &str, markup| Document { title: "Stock counts".into(), ..document(text, markup) };
+    let plain = chunk_document(&titled(&filler, Markup::Plain), MAX_TOKENS);
+    assert!(plain.len() > 1 && plain.iter().all(|chunk| chunk.heading_path == ["Stock counts"]));
+    let text = format!("{filler}\n\n## When\n\n{filler}");
+    let markdown = chunk_document(&titled(&text, Markup::Markdown), MAX_TOKENS);
+    assert_eq!(markdown[0].heading_path, ["Stock counts"]);
+    assert_eq!(markdown.last().unwrap().heading_path, ["Stock counts", "When"]);
+    let long = Document { title: "é".repeat(400), ..document("Text.", Markup::Plain) };
+    assert!(chunk_document(&long, MAX_TOKENS)[0].heading_path[0].len() <= 300);
 }
 
 #[test]

@@ -363,6 +363,7 @@ async fn prose_facts(
         sources: question.sources.clone(),
         on: Some(day),
         limit: 2 * usize::from(context.config.retrieve.passages_max.get()),
+        ..Query::default()
     };
     let found = retrieve::search(context.store, context.index, &context.config.retrieve, caller, &query).await?;
     dossier.mode = found.mode;

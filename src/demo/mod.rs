@@ -34,7 +34,7 @@ mod tests;
 
 pub use generate::{DEFAULT_SEED, DemoCompany, generate};
 pub use planted::{Planted, PlantedException, PlantedFact, PlantedGroup};
-pub use prose::{Question, questions};
+pub use prose::{Question, dated, questions};
 pub use rows::*;
 pub use value::Cents;
 

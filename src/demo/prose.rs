@@ -52,6 +52,11 @@ pub(super) fn files(as_of: Date) -> Vec<(String, Vec<u8>)> {
     files
 }
 
+/// A text with its date placeholders (`{{as_of-150d}}`) as the days they are on `as_of`.
+pub fn dated(text: &str, as_of: Date) -> String {
+    resolve(text, as_of)
+}
+
 /// Replaces every date placeholder; what only looks like one stays as it is.
 fn resolve(text: &str, as_of: Date) -> String {
     let mut resolved = String::with_capacity(text.len());

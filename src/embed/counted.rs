@@ -61,6 +61,10 @@ impl<E: Embedder> Embedder for Counted<E> {
         metrics::counter!("countersign_embedded_texts_total", "kind" => "passage").increment(texts.len() as u64);
         self.inner.embed_passages(texts)
     }
+
+    fn spelled_out(&self, text: &str) -> Option<usize> {
+        self.inner.spelled_out(text)
+    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub const DIM: usize = 384;
 pub const MODEL_ID: &str = "all-MiniLM-L6-v2";
 /// Tokens that are read of a text, `[CLS]` and `[SEP]` included; what follows is cut.
 const MAX_TOKENS: usize = 256;
+/// Words of a question that are looked up in the vocabulary.
+const WORDS_LOOKED_AT: usize = 64;
 /// Texts of one batch. Larger ones were not faster per core and keep a lane busy for longer.
 const BATCH: usize = 8;
 
@@ -157,5 +159,14 @@ impl Embedder for MiniLm {
 
     fn embed_passages(&self, texts: Vec<String>) -> EmbedFuture<'_> {
         Box::pin(self.embed(texts, &self.passages))
+    }
+
+    fn spelled_out(&self, text: &str) -> Option<usize> {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).take(WORDS_LOOKED_AT);
+        let in_pieces = |word: &&str| {
+            let encoded = self.loaded.tokenizer.encode(*word, false);
+            encoded.is_ok_and(|encoded| encoded.len() > 1)
+        };
+        Some(words.filter(in_pieces).count())
     }
 }

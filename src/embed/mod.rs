@@ -30,6 +30,12 @@ pub trait Embedder: Send + Sync {
 
     /// Vectors for chunks. Texts beyond the model's window are cut at its end.
     fn embed_passages(&self, texts: Vec<String>) -> EmbedFuture<'_>;
+
+    /// How many words of `text` the model has to spell out in pieces because its vocabulary lacks them: rare terms, names and codes, whose
+    /// meaning it can only guess at. `None`: it cannot tell. Fast, and bounded for long texts.
+    fn spelled_out(&self, _text: &str) -> Option<usize> {
+        None
+    }
 }
 
 impl<E: Embedder + ?Sized> Embedder for std::sync::Arc<E> {
@@ -47,6 +53,10 @@ impl<E: Embedder + ?Sized> Embedder for std::sync::Arc<E> {
 
     fn embed_passages(&self, texts: Vec<String>) -> EmbedFuture<'_> {
         (**self).embed_passages(texts)
+    }
+
+    fn spelled_out(&self, text: &str) -> Option<usize> {
+        (**self).spelled_out(text)
     }
 }
 

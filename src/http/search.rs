@@ -16,8 +16,12 @@ use crate::access::Principal;
 use crate::answer::QUESTION_MAX;
 use crate::ids::SourceId;
 use crate::record::RecordView;
-use crate::retrieve::{self, Hit, Mode, Query, RetrieveError};
+use crate::retrieve::about::{About, Because};
+use crate::retrieve::{self, Hit, Identified, Mode, Query, RetrieveError};
 use crate::source;
+
+/// Records that are looked at before the kinds asked for are taken out.
+const RECORDS_MAX: usize = 200;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![Route { access: EVERYONE, methods: routes!(search) }]
@@ -36,6 +40,9 @@ pub struct SearchBody {
     pub as_of: Option<String>,
     /// 1 to 100; default 10.
     pub limit: Option<u16>,
+    /// Also the records that the query is about without naming them: those of a customer or supplier whose name stands in it.
+    #[serde(default)]
+    pub linked: bool,
 }
 
 /// A mention in the query and the records it names.
@@ -45,10 +52,23 @@ pub struct IdentifiedView {
     pub records: Vec<RecordView>,
 }
 
+/// A record the query is about, and why.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AboutView {
+    pub because: Because,
+    /// The customer or supplier over whom it was found, as `customer/C-7`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub party: Option<String>,
+    pub record: RecordView,
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SearchAnswer {
     pub retrieval: Mode,
     pub identified: Vec<IdentifiedView>,
+    /// Best first; only when `linked` was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records: Option<Vec<AboutView>>,
     pub hits: Vec<Hit>,
 }
 
@@ -109,11 +129,16 @@ async fn search(
         on: day(body.as_of.as_deref())?,
         limit: usize::from(body.limit.unwrap_or(10).clamp(1, 100)),
         text: body.query,
+        ..Query::default()
     };
     let mut identified = retrieve::identify::identify(&app.store, &caller, &query.text).await?;
     retrieve::identify::restrict(&mut identified, query.kinds.as_deref(), query.sources.as_deref());
     let found = retrieve::search(&app.store, &app.index, &app.config.retrieve, &caller, &query).await?;
     let costs = sees_costs(&caller);
+    let records = match body.linked {
+        true => Some(about(&app, &caller, &query, &identified, costs).await?),
+        false => None,
+    };
     let identified = identified
         .into_iter()
         .map(|one| IdentifiedView {
@@ -121,5 +146,22 @@ async fn search(
             records: one.records.iter().map(|found| found.view(costs)).collect(),
         })
         .collect();
-    Ok(Json(SearchAnswer { retrieval: found.mode, identified, hits: found.hits }))
+    Ok(Json(SearchAnswer { retrieval: found.mode, identified, records, hits: found.hits }))
+}
+
+async fn about(
+    app: &App,
+    caller: &Principal,
+    query: &Query,
+    identified: &[Identified],
+    costs: bool,
+) -> Result<Vec<AboutView>, Problem> {
+    let config = &app.config.retrieve;
+    let mut found =
+        retrieve::about::about(&app.store, &app.index, config, caller, &query.text, identified, RECORDS_MAX).await?;
+    let wanted = |kind: &str| query.kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|one| one == kind));
+    found.retain(|one| wanted(one.found.record.kind.as_str()));
+    found.truncate(query.limit);
+    let view = |one: About| AboutView { because: one.because, party: one.party, record: one.found.view(costs) };
+    Ok(found.into_iter().map(view).collect())
 }

@@ -9,7 +9,7 @@ use crate::config::RetrieveConfig;
 use crate::document::day_number;
 use crate::ids::ChunkId;
 use crate::index::Index;
-use crate::vector::{Filter, Hit};
+use crate::vector::{Filter, Hit, VectorError};
 
 /// How a search was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -23,6 +23,15 @@ pub enum Mode {
     Keyword,
     /// A part that is configured failed: the result may lack what it would have found.
     Degraded,
+}
+
+/// Which legs are asked. Both, unless somebody wants to know what one of them does alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Legs {
+    #[default]
+    Both,
+    Keywords,
+    Vectors,
 }
 
 type Leg = Vec<(ChunkId, f32)>;
@@ -41,12 +50,26 @@ pub(super) async fn run(index: &Index, config: &RetrieveConfig, caller: &Princip
     }
     let limit = usize::from(config.candidates_per_leg.get());
     let tenant = caller.tenant.0;
-    let sparse = index.vectors().search_sparse(tenant, &query.text, &filter, limit);
-    let (sparse, dense) = futures::join!(sparse, dense(index, tenant, query, &filter, limit));
-    let mut mode = if index.has_embedder() { Mode::Hybrid } else { Mode::Keyword };
+    let (sparse, dense) =
+        futures::join!(sparse(index, tenant, query, &filter, limit), dense(index, tenant, query, &filter, limit));
+    let vectors = index.has_embedder() && query.legs != Legs::Keywords;
+    let mut mode = if vectors { Mode::Hybrid } else { Mode::Keyword };
     let sparse = leg(sparse.map_err(|error| error.to_string()), "sparse", &mut mode);
     let dense = leg(dense, "dense", &mut mode);
     (dense, sparse, mode)
+}
+
+async fn sparse(
+    index: &Index,
+    tenant: uuid::Uuid,
+    query: &Query,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Vec<Hit>, VectorError> {
+    if query.legs == Legs::Vectors {
+        return Ok(Vec::new());
+    }
+    index.vectors().search_sparse(tenant, &query.text, filter, limit).await
 }
 
 async fn dense(
@@ -56,7 +79,7 @@ async fn dense(
     filter: &Filter,
     limit: usize,
 ) -> Result<Vec<Hit>, String> {
-    let Some(embedder) = index.embedder() else { return Ok(Vec::new()) };
+    let Some(embedder) = index.embedder().filter(|_| query.legs != Legs::Keywords) else { return Ok(Vec::new()) };
     let vectors = embedder.embed_queries(vec![query.text.clone()]).await.map_err(|error| error.to_string())?;
     let vector = vectors.into_iter().next().ok_or("the embedder returned nothing")?;
     index.vectors().search_dense(tenant, vector, filter, limit).await.map_err(|error| error.to_string())

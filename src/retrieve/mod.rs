@@ -4,6 +4,7 @@
 //! is hybrid search: keywords and vectors each rank (`legs`), fusion is ours (`fuse`), and every hit is checked again in SQL for tenant,
 //! audience, liveness, version and date before anybody sees it.
 
+pub mod about;
 pub mod fuse;
 pub mod identify;
 mod legs;
@@ -22,9 +23,10 @@ use crate::document::passage::{self, PassageText};
 use crate::ids::{ChunkId, SourceId};
 use crate::index::Index;
 use crate::store::Store;
+use crate::vector::terms;
 
 pub use identify::Identified;
-pub use legs::Mode;
+pub use legs::{Legs, Mode};
 
 /// What to look for.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +40,7 @@ pub struct Query {
     pub on: Option<Date>,
     /// Passages wanted.
     pub limit: usize,
+    pub legs: Legs,
 }
 
 /// Where one leg ranked a passage.
@@ -97,7 +100,10 @@ pub async fn search(
     };
     let (dense, sparse) = (there(&dense), there(&sparse));
     let waits = |id: &ChunkId| passages.get(&id.to_string()).is_some_and(|passage| !passage.embedded);
-    let fused = fuse::min_max(&dense, &sparse, fuse::DENSE_WEIGHT, waits);
+    let spelled_out = index.embedder().and_then(|embedder| embedder.spelled_out(&query.text));
+    let best = sparse.first().and_then(|(id, _)| passages.get(&id.to_string()));
+    let trust = fuse::Trust { spelled_out, matched: best.map_or(0, |best| matched(&query.text, best)) };
+    let fused = fuse::min_max(&dense, &sparse, fuse::dense_weight(trust), waits);
     let (dense, sparse) = (by_id(&dense), by_id(&sparse));
     let mut hits = Vec::new();
     for (id, score) in fused {
@@ -116,6 +122,12 @@ pub async fn search(
     }
     index.asked(caller.tenant, hits.iter().filter(|hit| hit.dense.is_none()).map(|hit| &hit.passage.chunk_id));
     Ok(Retrieval { mode, hits })
+}
+
+/// Different words of the question that a passage holds, its headings included.
+fn matched(question: &str, passage: &PassageText) -> usize {
+    let held = terms(&passage::indexed_text(&passage.heading_path, &passage.text));
+    terms(question).iter().filter(|term| held.binary_search(term).is_ok()).count()
 }
 
 /// The index filtered already; this holds even if it did not.

@@ -58,6 +58,13 @@ pub(super) fn bm25(avg_len: f64) -> Result<EdgeBm25, VectorError> {
         .map_err(|error| VectorError::Invalid(error.to_string()))
 }
 
+/// As `vector::terms`. Words do not depend on lengths, so one model serves every store.
+pub(super) fn terms(text: &str) -> Vec<u32> {
+    static WORDS: std::sync::LazyLock<Option<EdgeBm25>> =
+        std::sync::LazyLock::new(|| EdgeBm25::new(EdgeBm25Config::default()).ok());
+    WORDS.as_ref().map(|words| words.embed_query(text).indices).unwrap_or_default()
+}
+
 pub(super) fn point_id(id: Uuid) -> PointId {
     PointId::Uuid(id)
 }

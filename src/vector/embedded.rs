@@ -44,7 +44,7 @@ impl EmbeddedConfig {
             max_open_shards: 64,
             idle_after: Duration::from_secs(300),
             optimise_after: 10_000,
-            bm25_avg_len: 80.0,
+            bm25_avg_len: 60.0,
         }
     }
 }

@@ -80,6 +80,11 @@ pub struct Point {
     pub payload: Payload,
 }
 
+/// The distinct words of a text as the sparse leg sees them, ascending: stop words left out, the rest stemmed and hashed.
+pub fn terms(text: &str) -> Vec<u32> {
+    edge::terms(text.get(..MAX_TEXT_BYTES).unwrap_or(text))
+}
+
 /// Longest text a point may bring, in bytes. Chunks are about 1 kB; this only stops a mistake.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
 /// Most hits or ids one call may ask for.

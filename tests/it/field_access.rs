@@ -23,7 +23,7 @@ async fn shown(app: &TestApp, role: &str) -> Vec<(String, String)> {
         shown.push((path.clone(), app.get(key, &path).await.ok().text));
     }
     for (path, body) in [
-        ("/v1/search", json!({ "query": question, "limit": 100 })),
+        ("/v1/search", json!({ "query": question, "limit": 100, "linked": true })),
         ("/v1/search", json!({ "query": format!("{COST} {MARGIN}"), "limit": 100 })),
         ("/v1/answers", json!({ "question": question })),
         ("/v1/chat/completions", json!({ "messages": [{ "role": "user", "content": question }] })),

@@ -23,6 +23,7 @@ mod outgoing;
 mod quota;
 mod rls;
 mod samples;
+mod search;
 mod secrets;
 mod stub_llm;
 mod transactions;

@@ -35,7 +35,7 @@ pub struct Chunk {
     pub ordinal: u32,
     /// Byte span into the document's (or card's) text.
     pub span: Range<usize>,
-    /// Headings that hold at its start, outermost first; of a card: its title.
+    /// The document's title and the headings that hold at its start, outermost first; of a card: its title.
     pub heading_path: Vec<String>,
     /// Exact count, at most the `max_tokens` asked for, unless a single character has more.
     pub tokens: u32,
@@ -52,14 +52,29 @@ pub fn chunk_document(document: &Document, max_tokens: usize) -> Vec<Chunk> {
     let spans = split_by_windows(text, &headings, document.markup, max_tokens);
     let spans = with_following_text(text, &headings, max_tokens, spans);
     let mut paths = Paths::new(&headings);
+    // What a text is about often stands in its title alone, and the title outside of the text: in front matter, in a field beside it.
+    let title = document.title.trim();
+    let title = &title[..floor_boundary(title, HEADING_BYTES)];
+    let below_title = |path: Vec<String>| match path.first() {
+        Some(first) if same_words(first, title) => path,
+        _ if title.is_empty() => path,
+        _ => [vec![title.to_owned()], path].concat(),
+    };
     let numbered = (0..).zip(spans);
     numbered
         .map(|(ordinal, (span, tokens))| {
             // Indentation kept at a chunk's start comes before the heading's own first byte.
             let shown = span.start + text[span.clone()].find(|c: char| !c.is_whitespace()).unwrap_or(0);
-            Chunk { ordinal, heading_path: paths.at(shown), span, tokens: tokens as u32 }
+            Chunk { ordinal, heading_path: below_title(paths.at(shown)), span, tokens: tokens as u32 }
         })
         .collect()
+}
+
+/// Whether two titles differ in case and punctuation at most.
+fn same_words(left: &str, right: &str) -> bool {
+    let words =
+        |text: &str| -> String { text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
+    words(left) == words(right)
 }
 
 /// Chunks of a card: the whole card when it fits, else runs of its lines, cut inside a line only where one line is too

@@ -1,0 +1,121 @@
+//! Questions with what a right answer says, cites, or declines.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::manifest::{Place, Roots};
+
+/// One case.
+///
+/// A case is right when the answer says everything in `says`, cites every record in `records` and one of `documents`, or when it
+/// abstains and was to.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Case {
+    #[serde(default)]
+    pub id: String,
+    /// Accuracy is reported by it: `fact`, `policy_by_date`, `computed`, `two_hop`, `unanswerable`, …
+    #[serde(default = "general")]
+    pub kind: String,
+    /// Dates relative to the corpus's day are written `{{as_of-150d}}`.
+    pub question: String,
+    /// Texts the answer holds, verbatim.
+    #[serde(default, alias = "expected")]
+    pub says: Vec<String>,
+    /// As `order/SO-1042`.
+    #[serde(default)]
+    pub records: Vec<String>,
+    /// Policy ids, or external ids of documents.
+    #[serde(default)]
+    pub documents: Vec<String>,
+    /// The right answer is to abstain.
+    #[serde(default)]
+    pub abstains: bool,
+}
+
+fn general() -> String {
+    "general".to_owned()
+}
+
+/// Items of a file of JSON lines, or of one JSON array.
+pub fn read<T: DeserializeOwned>(place: &Place, roots: &Roots) -> Result<Vec<T>> {
+    parse(&place.read(roots)?).with_context(|| place.under(roots).display().to_string())
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<Vec<T>> {
+    if text.trim_start().starts_with('[') {
+        return Ok(serde_json::from_str(text)?);
+    }
+    let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    lines.map(|(line, number)| serde_json::from_str(line).with_context(|| format!("line {number}"))).collect()
+}
+
+/// What is wrong with an answer of `POST /v1/answers`; nothing: it is right.
+pub fn shortcomings(case: &Case, answer: &Value) -> Vec<String> {
+    let abstained = answer["abstained"] == true;
+    if case.abstains {
+        return if abstained { Vec::new() } else { vec!["does not abstain".to_owned()] };
+    }
+    if abstained {
+        return vec!["abstains".to_owned()];
+    }
+    let text = answer["text"].as_str().unwrap_or_default();
+    let lacks = case.says.iter().filter(|one| !text.contains(one.as_str())).map(|one| format!("lacks “{one}”"));
+    let mut wrong: Vec<String> = lacks.collect();
+    let citations = || answer["citations"].as_array().into_iter().flatten();
+    for record in &case.records {
+        let cited = citations().any(|citation| {
+            let one = &citation["record"];
+            format!("{}/{}", one["kind"].as_str().unwrap_or(""), one["external_id"].as_str().unwrap_or("")) == *record
+        });
+        if !cited {
+            wrong.push(format!("does not cite {record}"));
+        }
+    }
+    let documents_cited = case.documents.is_empty()
+        || citations().any(|citation| {
+            let names = [&citation["policy_id"], &citation["external_id"]];
+            names.iter().any(|name| name.as_str().is_some_and(|name| case.documents.iter().any(|one| one == name)))
+        });
+    if !documents_cited {
+        wrong.push(format!("cites none of {:?}", case.documents));
+    }
+    wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn case(json: Value) -> Case {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn a_right_answer_says_and_cites_everything() {
+        let case = case(json!({ "question": "?", "says": ["84.00"], "records": ["order/1"], "documents": ["POL-1"] }));
+        let answer = json!({ "abstained": false, "text": "Total: 84.00 EUR", "citations": [
+            { "record": { "kind": "order", "external_id": "1" } }, { "policy_id": "POL-1" }] });
+        assert!(shortcomings(&case, &answer).is_empty());
+        let other = json!({ "abstained": false, "text": "Total: 85.00 EUR", "citations": [] });
+        assert_eq!(shortcomings(&case, &other).len(), 3);
+        assert_eq!(shortcomings(&case, &json!({ "abstained": true })), ["abstains"]);
+    }
+
+    #[test]
+    fn an_unanswerable_case_is_right_only_when_declined() {
+        let case = case(json!({ "question": "?", "abstains": true }));
+        assert!(shortcomings(&case, &json!({ "abstained": true })).is_empty());
+        assert!(!shortcomings(&case, &json!({ "abstained": false, "text": "" })).is_empty());
+    }
+
+    #[test]
+    fn lines_and_arrays_are_read_and_a_bad_line_is_named() {
+        assert_eq!(parse::<Case>("{\"question\": \"a\"}\n\n{\"question\": \"b\"}\n").unwrap().len(), 2);
+        assert_eq!(parse::<Case>("[{\"question\": \"a\"}]").unwrap()[0].kind, "general");
+        assert!(parse::<Case>("{\"question\": \"a\"}\nx").unwrap_err().to_string().contains("line 2"));
+    }
+}
