@@ -139,7 +139,7 @@ fn is_card(text: &str) -> bool {
         .enumerate()
         .map(|(place, digit)| if place % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 fn is_phone(text: &str) -> bool {

@@ -39,7 +39,7 @@ pub const SERVE_FILE: &str = "serve.json";
 
 enum Transport {
     Http { base: String, http: reqwest::Client },
-    InProcess { app: App, router: axum::Router, _dir: Option<DataDir> },
+    InProcess { app: Box<App>, router: axum::Router, _dir: Option<DataDir> },
 }
 
 /// A connection to the service.
@@ -79,7 +79,7 @@ impl Client {
 
     /// A client of a service that this process has opened already.
     pub fn in_process(app: &App) -> Self {
-        Self { transport: Transport::InProcess { app: app.clone(), router: crate::http::router(app), _dir: None } }
+        Self { transport: Transport::InProcess { app: Box::new(app.clone()), router: crate::http::router(app), _dir: None } }
     }
 
     fn over_http(dir: &Path) -> Result<Self, Failure> {

@@ -186,6 +186,7 @@ mod tests {
         Found {
             id: RecordId(Uuid::from_u128(n)),
             source: "erp".into(),
+            source_id: String::new(),
             version: 1,
             record,
             seen_at_us: 0,
