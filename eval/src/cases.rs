@@ -34,6 +34,14 @@ pub struct Case {
     pub abstains: bool,
 }
 
+impl Case {
+    /// Writes the days in that are relative to the corpus's.
+    pub fn date(&mut self, as_of: jiff::civil::Date) {
+        let texts = std::iter::once(&mut self.question).chain(&mut self.says);
+        texts.for_each(|text| *text = countersign::demo::dated(text, as_of));
+    }
+}
+
 fn general() -> String {
     "general".to_owned()
 }

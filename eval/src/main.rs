@@ -81,7 +81,7 @@ async fn main() -> Result<()> {
     let embedder = embedder::choose(&arguments).await?;
     let measured_at = Clock::System.now().strftime("%Y-%m-%d %H:%M UTC").to_string();
     let mut report = Report::new(embedder.name, measured_at);
-    let run = Run { roots: &roots, verbose: arguments.verbose };
+    let run = Run { roots: &roots, verbose: arguments.verbose, meaning: arguments.embedder == Choice::Minilm };
     for set in &sets {
         match set.absent(&roots) {
             Some(path) => report.skip(format!("{}: {} is absent", set.name, path.display())),

@@ -4,7 +4,7 @@
 //! fusion: ranks alone throw away that one leg is sure and the other is not. How far each leg is trusted depends on the question
 //! ([`dense_weight`]). `eval` measures both legs and the fusion on every set (`make eval`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::ids::ChunkId;
 
@@ -18,7 +18,7 @@ pub struct Trust {
 }
 
 /// Rows: 0, 1, 2 or more words spelled out. Columns: up to 2, 3, 4, 5 or more words matched.
-const DENSE_WEIGHTS: [[f64; 4]; 3] = [[0.90, 0.85, 0.75, 0.60], [0.90, 0.75, 0.60, 0.50], [0.50, 0.40, 0.40, 0.40]];
+const DENSE_WEIGHTS: [[f64; 4]; 3] = [[0.90, 0.75, 0.65, 0.60], [0.85, 0.75, 0.60, 0.60], [0.50, 0.45, 0.40, 0.40]];
 
 /// Share of the dense leg for a question, 0 to 1.
 ///
@@ -66,6 +66,26 @@ pub fn min_max(
     let mut fused: Vec<_> = scores.into_iter().collect();
     fused.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     fused
+}
+
+/// The first `limit` of a fused list, in its order, among them the first few of each leg (a sixth of `limit`, at least one).
+///
+/// A share near 1 would push everything that only the other leg found off the list. What rests on the list looks for more than its head:
+/// an answer weighs words, and a passage that no leg may speak for cannot be quoted.
+pub fn head(fused: Vec<(ChunkId, f64)>, legs: [&[(ChunkId, f32)]; 2], limit: usize) -> Vec<(ChunkId, f64)> {
+    let seats = (limit / 6).max(1);
+    let seated: HashSet<ChunkId> = legs.iter().flat_map(|leg| leg.iter().take(seats)).map(|(id, _)| *id).collect();
+    let mut open = limit.saturating_sub(seated.len());
+    let mut head: Vec<(ChunkId, f64)> = Vec::with_capacity(limit.min(fused.len()));
+    for (id, score) in fused {
+        let has_seat = seated.contains(&id);
+        if has_seat || open > 0 {
+            open -= usize::from(!has_seat);
+            head.push((id, score));
+        }
+    }
+    head.truncate(limit);
+    head
 }
 
 fn scaled(leg: &[(ChunkId, f32)]) -> impl Iterator<Item = (ChunkId, f64)> {
@@ -121,6 +141,18 @@ mod tests {
         let sparse = [(id(4), 9.0), (id(1), 2.0), (id(3), 1.0)];
         assert_eq!(min_max(&dense, &sparse, 0.5, |_| false)[0].0, id(1));
         assert_eq!(min_max(&dense, &sparse, 0.5, |one| *one == id(4))[0].0, id(4));
+    }
+
+    #[test]
+    fn the_best_of_each_leg_stays_on_the_list_whatever_the_share() {
+        let dense: Vec<_> = (0..30u8).map(|n| (id(n.into()), 0.9 - f32::from(n) / 100.0)).collect();
+        let sparse = [(id(100), 9.0), (id(101), 8.0), (id(0), 1.0)];
+        let fused = min_max(&dense, &sparse, 0.95, |_| false);
+        assert!(!fused[..12].iter().any(|(one, _)| *one == id(100)));
+        let head = head(fused, [&dense, &sparse], 12);
+        assert_eq!(head.len(), 12);
+        assert!(head.iter().any(|(one, _)| *one == id(100)) && head[0].0 == id(0));
+        assert!(head.windows(2).all(|pair| pair[0].1 >= pair[1].1), "the order is the fusion's");
     }
 
     #[test]

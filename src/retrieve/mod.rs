@@ -104,6 +104,7 @@ pub async fn search(
     let best = sparse.first().and_then(|(id, _)| passages.get(&id.to_string()));
     let trust = fuse::Trust { spelled_out, matched: best.map_or(0, |best| matched(&query.text, best)) };
     let fused = fuse::min_max(&dense, &sparse, fuse::dense_weight(trust), waits);
+    let fused = fuse::head(fused, [&dense, &sparse], query.limit);
     let (dense, sparse) = (by_id(&dense), by_id(&sparse));
     let mut hits = Vec::new();
     for (id, score) in fused {
@@ -116,9 +117,6 @@ pub async fn search(
             passage,
         };
         hits.push(hit);
-        if hits.len() >= query.limit {
-            break;
-        }
     }
     index.asked(caller.tenant, hits.iter().filter(|hit| hit.dense.is_none()).map(|hit| &hit.passage.chunk_id));
     Ok(Retrieval { mode, hits })

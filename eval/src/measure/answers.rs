@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use countersign::demo;
 use serde_json::Value;
 
 use super::Run;
@@ -24,12 +23,15 @@ pub async fn measure(
     for place in &answers.cases {
         all.extend(cases::read::<Case>(place, run.roots)?);
     }
+    if let Corpus::Demo { as_of, .. } = corpus {
+        all.iter_mut().for_each(|case| case.date(*as_of));
+    }
     let mut by_kind: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     let (mut valid, mut citations) = (0, 0);
     let (mut declined, mut answered) = ((0, 0), (0, 0));
     let mut confidences: Vec<(f64, bool)> = Vec::new();
     for case in &all {
-        let answer = ask(bench, case, corpus).await?;
+        let answer = ask(bench, case).await?;
         let (good, cited) = bench.check_citations(&answer).await?;
         valid += good;
         citations += cited;
@@ -75,12 +77,8 @@ pub async fn measure(
 }
 
 /// Asks a case. The one place that knows how a kind of case is put to the service.
-async fn ask(bench: &BenchApp, case: &Case, corpus: &Corpus) -> Result<Value> {
-    let question = match corpus {
-        Corpus::Demo { as_of, .. } => demo::dated(&case.question, *as_of),
-        Corpus::Jsonl { .. } | Corpus::Folders { .. } | Corpus::Notes { .. } => case.question.clone(),
-    };
-    bench.ask(&question).await
+async fn ask(bench: &BenchApp, case: &Case) -> Result<Value> {
+    bench.ask(&case.question).await
 }
 
 /// What abstention rests on, 0 to 1: a fact of a record that was named is certain; prose is as good as what it holds of the question.

@@ -17,6 +17,8 @@ use crate::report::SetReport;
 pub struct Run<'a> {
     pub roots: &'a Roots,
     pub verbose: bool,
+    /// Whether vectors hold meaning, so that the fusion has to be at least as good as each leg.
+    pub meaning: bool,
 }
 
 /// Takes the set's corpus in and measures everything its manifest names.

@@ -84,7 +84,7 @@ pub async fn measure(
         }
     }
     let all: Vec<usize> = (0..asked.len()).collect();
-    figures(report, "", &legs, &scores, &all);
+    figures(report, run.meaning, &legs, &scores, &all);
     let mut parts: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (position, one) in asked.iter().enumerate().filter(|(_, one)| !one.part.is_empty()) {
         parts.entry(&one.part).or_default().push(position);
@@ -170,25 +170,25 @@ fn mean(scores: &[Scores], positions: &[usize], of: impl Fn(&Scores) -> f64) -> 
 
 fn figures(
     report: &mut SetReport,
-    prefix: &str,
+    meaning: bool,
     legs: &[(&str, Legs)],
     scores: &BTreeMap<&str, Vec<Scores>>,
     positions: &[usize],
 ) {
     for (name, _) in legs {
         let scores = &scores[name];
-        report.figure(&format!("{prefix}{name} ndcg_at_10"), mean(scores, positions, |one| one.ndcg));
+        report.figure(&format!("{name} ndcg_at_10"), mean(scores, positions, |one| one.ndcg));
         for (at, k) in CURVE.iter().enumerate().filter(|(_, k)| [5, 10].contains(*k)) {
-            report.figure(&format!("{prefix}{name} recall_at_{k}"), mean(scores, positions, |one| one.recall[at]));
+            report.figure(&format!("{name} recall_at_{k}"), mean(scores, positions, |one| one.recall[at]));
         }
-        report.figure(&format!("{prefix}{name} mrr_at_10"), mean(scores, positions, |one| one.mrr));
+        report.figure(&format!("{name} mrr_at_10"), mean(scores, positions, |one| one.mrr));
         let sections: Vec<f64> = scores.iter().filter_map(|one| one.section).collect();
         if !sections.is_empty() {
             let found = sections.iter().sum::<f64>() / sections.len() as f64;
-            report.figure(&format!("{prefix}{name} section_recall_at_5"), found);
+            report.figure(&format!("{name} section_recall_at_5"), found);
         }
     }
-    if legs.len() == LEGS.len() {
+    if legs.len() == LEGS.len() && meaning {
         let ndcg = |name: &str| mean(&scores[name], positions, |one| one.ndcg);
         report.margin("hybrid over its best leg ndcg_at_10", ndcg("hybrid") - ndcg("bm25").max(ndcg("dense")));
     }
