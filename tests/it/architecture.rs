@@ -28,8 +28,19 @@ const FLOW: &[&[&str]] = &[
 ];
 
 /// Modules that may hold SQL: foundations and stages. Faces and neighbours call them.
-const SQL: &[&str] =
-    &["store", "audit", "quota", "access", "document", "record", "source", "index", "retrieve", "answer", "conversation"];
+const SQL: &[&str] = &[
+    "store",
+    "audit",
+    "quota",
+    "access",
+    "document",
+    "record",
+    "source",
+    "index",
+    "retrieve",
+    "answer",
+    "conversation",
+];
 
 /// Files outside these modules that may, and why.
 const SQL_EXCEPTIONS: &[(&str, &str)] =
