@@ -27,6 +27,8 @@ const FOLDS: usize = 5;
 const SPLITS: u64 = 5;
 const ROUNDS: usize = 400;
 const RATE: f64 = 0.5;
+/// Places of `says_unknown` and `length` among the features.
+const MAY_BE_NEGATIVE: [usize; 2] = [7, 8];
 /// Weight of the penalty on large weights, per sentence.
 const RIDGE: f64 = 0.002;
 
@@ -204,7 +206,13 @@ fn fit(cases: &[&Case]) -> Model {
             (0..FEATURES).for_each(|i| slopes[i] += error * standard[i]);
         }
         bias -= RATE * bias_slope;
-        (0..FEATURES).for_each(|i| weights[i] -= RATE * (slopes[i] + RIDGE * weights[i]));
+        for i in 0..FEATURES {
+            weights[i] -= RATE * (slopes[i] + RIDGE * weights[i]);
+            // What grows with doubt may not speak for a sentence; a denial of knowledge and mere length may.
+            if !MAY_BE_NEGATIVE.contains(&i) {
+                weights[i] = f64::max(weights[i], 0.0);
+            }
+        }
     }
     let raw: [f64; FEATURES] = std::array::from_fn(|i| weights[i] / deviation[i]);
     let bias = bias - raw.iter().zip(mean).map(|(w, mean)| w * mean).sum::<f64>();

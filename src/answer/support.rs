@@ -143,7 +143,8 @@ impl Grounds {
     ///
     /// - `closest`: cosine to the closest window, -1 to 1, if there is an embedder.
     pub fn features(&self, sentence: &str, closest: Option<f32>) -> Option<Features> {
-        let words = stems(&without_references(sentence));
+        let mut words = stems(&without_references(sentence));
+        words.retain(|word| !ABOUT_EVIDENCE.contains(&word.as_str()));
         if words.is_empty() {
             return None;
         }
@@ -197,6 +198,12 @@ static REFERENCE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)\(?\b(?:passages?|sources?|documents?|evidence) E?\d+(?:(?:,| and|, and) (?:passage )?E?\d+)*\)?")
         .ok()
 });
+
+/// Stems of words about the evidence itself. A sentence that says what it rests on claims nothing by it.
+const ABOUT_EVIDENCE: [&str; 12] = [
+    "passag", "sourc", "context", "provid", "given", "base", "accord", "mention", "answer", "question", "inform",
+    "evid",
+];
 
 /// "As passage 2 says": where something is said is not what is said.
 fn without_references(sentence: &str) -> String {
