@@ -2,8 +2,9 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -12,6 +13,7 @@ use utoipa_axum::routes;
 use super::App;
 use super::answer_stream;
 use super::extract::{ApiJson, Caller, PageQuery};
+use super::once::{Once, Reply, once};
 use super::problem::{Problem, ProblemBody};
 use super::routes::{EVERYONE, Route};
 use super::search::{day, question_text, source_ids};
@@ -229,19 +231,25 @@ async fn answer_events(
 }
 
 /// Says whether one of the caller's own answers helped. A second opinion replaces the first.
-#[utoipa::path(post, path = "/v1/answers/{answer_id}/feedback", tag = "Ask", security(("key" = [])), params(("answer_id" = String, Path)),
+#[utoipa::path(post, path = "/v1/answers/{answer_id}/feedback", tag = "Ask", security(("key" = [])), params(("answer_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = Feedback,
     responses((status = 204), (status = 404, body = ProblemBody), (status = 422, body = ProblemBody)))]
 async fn give_feedback(
     State(app): State<App>,
     Caller(caller): Caller,
+    request: Once,
     Path(id): Path<String>,
     ApiJson(body): ApiJson<Feedback>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let id: AnswerId = id.parse().map_err(|_| Problem::not_found())?;
     let since = kept_since(&app).ok_or_else(Problem::not_found)?;
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    feedback::give(&mut tx, &caller, id, &body, since, app.clock.now()).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    let (request, who, now) = (request.with(&body)?, caller.clone(), app.clock.now());
+    once(&app, &caller, request, |tx| {
+        async move {
+            feedback::give(tx, &who, id, &body, since, now).await?;
+            Ok(Reply::empty())
+        }
+        .boxed()
+    })
+    .await
 }

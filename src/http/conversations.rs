@@ -3,6 +3,8 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::response::Response;
+use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -10,6 +12,7 @@ use utoipa_axum::routes;
 use super::App;
 use super::answers::{AnswerView, kept_since};
 use super::extract::{ApiJson, Caller, PageQuery};
+use super::once::{Once, Reply, once};
 use super::problem::{Problem, ProblemBody};
 use super::routes::{Access, EVERYONE, Route};
 use crate::access::Role;
@@ -39,7 +42,7 @@ impl From<ConversationError> for Problem {
     }
 }
 
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateConversation {
     /// At most 200 bytes.
@@ -49,20 +52,24 @@ pub struct CreateConversation {
 
 /// Opens a conversation. Ask in it with `POST /v1/answers` and its `conversation_id`.
 #[utoipa::path(post, path = "/v1/conversations", tag = "Ask", security(("key" = [])), request_body = CreateConversation,
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = ConversationRow), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 async fn create_conversation(
     State(app): State<App>,
     Caller(caller): Caller,
+    request: Once,
     ApiJson(body): ApiJson<CreateConversation>,
-) -> Result<(StatusCode, Json<ConversationRow>), Problem> {
+) -> Result<Response, Problem> {
     if kept_since(&app).is_none() {
         let why = "this service keeps no answers (history.retention_days = 0), so it has no conversations";
         return Err(Problem::new(StatusCode::CONFLICT, "no-history", why));
     }
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    let row = conversation::create(&mut tx, &caller.actor(), &body.title, app.clock.now()).await?;
-    tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(row)))
+    let (request, actor, now) = (request.with(&body)?, caller.actor(), app.clock.now());
+    once(&app, &caller, request, |tx| {
+        async move { Reply::json(StatusCode::CREATED, &conversation::create(tx, &actor, &body.title, now).await?) }
+            .boxed()
+    })
+    .await
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -120,17 +127,24 @@ async fn get_conversation(
 
 /// Deletes a conversation with its answers and what was said about them.
 #[utoipa::path(delete, path = "/v1/conversations/{conversation_id}", tag = "Ask", security(("key" = [])),
-    params(("conversation_id" = String, Path)), responses((status = 204), (status = 404, body = ProblemBody)))]
+    params(("conversation_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 204), (status = 404, body = ProblemBody)))]
 async fn delete_conversation(
     State(app): State<App>,
     Caller(caller): Caller,
+    request: Once,
     Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let id: ConversationId = id.parse().map_err(|_| Problem::not_found())?;
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    conversation::delete(&mut tx, &caller.actor(), &owner(&caller), id, app.clock.now()).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    let (actor, owner, now) = (caller.actor(), owner(&caller), app.clock.now());
+    once(&app, &caller, request, |tx| {
+        async move {
+            conversation::delete(tx, &actor, &owner, id, now).await?;
+            Ok(Reply::empty())
+        }
+        .boxed()
+    })
+    .await
 }
 
 #[derive(Debug, Serialize, ToSchema)]
