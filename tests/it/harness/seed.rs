@@ -164,7 +164,7 @@ async fn content(app: &TestApp, tenant: &mut Tenant) {
     }
     assert!(app.settle(tenant.id()).await, "the index settles");
     // A scripted model would answer this instead of the test's question.
-    if app.app.config.history.retention_days > 0 && app.app.llm.is_none() {
+    if app.app.config.history.retention_days > 0 && app.app.llm.is_empty() {
         asked(app, tenant, &admin).await;
     }
 }
