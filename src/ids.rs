@@ -57,6 +57,7 @@ id!(RecordId);
 id!(DocumentId);
 id!(ChunkId);
 id!(AnswerId);
+id!(ConversationId);
 
 #[cfg(test)]
 mod tests {

@@ -29,6 +29,7 @@ pub mod source;
 pub mod index;
 pub mod retrieve;
 pub mod answer;
+pub mod conversation;
 
 // The demo company: files only, used by no stage.
 pub mod demo;

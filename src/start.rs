@@ -11,6 +11,7 @@ use crate::access::tenants;
 use crate::app::{App, DataDir, DataDirError, Parts};
 use crate::clock::Clock;
 use crate::config::{Config, EmbeddingProvider, Prices};
+use crate::conversation::retention;
 use crate::embed::weights::{self, OnProgress, Resolution, Source, WeightsConfig};
 use crate::embed::{EmbedError, Embedder, hashed, minilm, openai::OpenAiEmbedder};
 use crate::index;
@@ -93,6 +94,34 @@ pub fn reconcile_all(app: &App) {
             }
             if let Err(error) = index::reconcile(&app.index, tenant).await {
                 tracing::warn!(%tenant, %error, "the index was not compared with the database");
+            }
+        }
+    });
+}
+
+/// Between two passes over answers that are past their time.
+const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Deletes answers that are past their time, tenant by tenant, now and every hour until the service stops.
+pub fn expire_answers(app: &App) {
+    let tracked = app.clone();
+    let days = app.config.history.retention_days;
+    app.tasks.spawn(async move {
+        let app = tracked;
+        loop {
+            match tenants::ids(&app.store).await {
+                Ok(tenants) => {
+                    for tenant in tenants {
+                        if let Err(error) = retention::sweep(&app.store, tenant, days, app.clock.now()).await {
+                            tracing::warn!(%tenant, %error, "old answers were not deleted");
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "old answers were not deleted"),
+            }
+            tokio::select! {
+                () = app.shutdown.cancelled() => return,
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
             }
         }
     });

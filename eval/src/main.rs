@@ -12,6 +12,7 @@ mod json_path;
 mod manifest;
 mod measure;
 mod metrics;
+mod ragtruth;
 mod report;
 
 use std::path::PathBuf;
@@ -76,6 +77,7 @@ async fn main() -> Result<()> {
     let sets = chosen(&arguments, &roots)?;
     if arguments.list {
         sets.iter().for_each(|set| println!("{:<16} {}", set.name, set.about));
+        println!("{:<16} {}", ragtruth::NAME, ragtruth::ABOUT);
         return Ok(());
     }
     let embedder = embedder::choose(&arguments).await?;
@@ -86,6 +88,12 @@ async fn main() -> Result<()> {
         match set.absent(&roots) {
             Some(path) => report.skip(format!("{}: {} is absent", set.name, path.display())),
             None => report.sets.push(measured(&run, set, embedder.shared.clone()).await?),
+        }
+    }
+    if arguments.sets.is_empty() || arguments.sets.iter().any(|name| name == ragtruth::NAME) {
+        match ragtruth::run(&arguments.shared, embedder.shared.clone()).await? {
+            Some(set) => report.sets.push(set),
+            None => report.skip(format!("{}: its data is absent", ragtruth::NAME)),
         }
     }
     let mut baseline = Baseline::read(&arguments.baseline)?;
@@ -99,7 +107,8 @@ async fn main() -> Result<()> {
 
 fn chosen(arguments: &Arguments, roots: &Roots) -> Result<Vec<Manifest>> {
     let mut sets = Manifest::all(&roots.own.join("sets"))?;
-    if let Some(unknown) = arguments.sets.iter().find(|name| !sets.iter().any(|set| set.name == **name)) {
+    let known = |name: &str| name == ragtruth::NAME || sets.iter().any(|set| set.name == name);
+    if let Some(unknown) = arguments.sets.iter().find(|name| !known(name)) {
         let known: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();
         bail!("there is no set {unknown}; there are: {}", known.join(", "));
     }

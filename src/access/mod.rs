@@ -9,7 +9,7 @@ mod state;
 pub mod tenants;
 pub mod users;
 
-pub use authenticate::authenticate;
+pub use authenticate::{authenticate, current};
 pub use state::{key_state, user_state};
 
 use serde::{Deserialize, Serialize};

@@ -93,7 +93,7 @@ fn readings(token: &str) -> Vec<String> {
 }
 
 /// `1,000`, `1 000.50`, `12.50`: a comma counts as a thousands mark before exactly three digits, else as a decimal mark.
-fn number(text: &str) -> Option<Decimal> {
+pub(super) fn number(text: &str) -> Option<Decimal> {
     if text.is_empty() || !text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '\'' | '’')) {
         return None;
     }

@@ -5,16 +5,19 @@
 //! nothing of it survives the checks, the extractive rung answers. Every answer names its rung.
 
 pub mod check;
+mod conflict;
 mod evidence;
 mod facts;
 mod model;
 mod prose;
 mod render;
-mod sentences;
-mod words;
+pub mod sentences;
+pub mod summary;
+pub mod support;
+pub mod words;
 
 pub use evidence::{Cite, Claimed, Evidence, RecordRef};
-pub use render::{Answer, Checks, Citation, Claim, Understood};
+pub use render::{Answer, Checks, Citation, Claim, Conflict, Understood};
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -97,6 +100,8 @@ struct Dossier {
     mode: Mode,
     passages: usize,
     sufficient: bool,
+    /// Claims on which two sources disagree.
+    conflicts: Vec<conflict::Group>,
 }
 
 /// Answers `question` for `caller`, or abstains.
@@ -108,6 +113,8 @@ pub async fn answer(
 ) -> Result<Answer, RetrieveError> {
     let mut dossier = investigate(context, caller, question, now).await?;
     let mut checks = Checks::default();
+    dossier.conflicts = conflict::find(context, caller, &dossier.claims, &dossier.evidence).await?;
+    dossier.claims = conflict::stated(dossier.claims, &dossier.conflicts);
     dossier.claims.retain(|claim| keeps(claim, &dossier.evidence, &mut checks));
     let mut worded_by: Option<ModelCall> = None;
     if let (Some(model), true) = (context.llm, dossier.sufficient && !dossier.claims.is_empty()) {
@@ -117,13 +124,19 @@ pub async fn answer(
         match model::word(model.as_ref(), &question.text, &day, &dossier.evidence, tokens, llm.answer_tokens.get())
             .await
         {
-            Ok(worded) => {
+            Ok(mut worded) => {
                 checks.refused.extend(worded.refused);
+                let embedder = context.index.embedder().map(AsRef::as_ref);
+                let (claims, refused) =
+                    support::supported(worded.claims, &dossier.evidence, &question.text, embedder).await;
+                worded.claims = claims;
+                checks.refused.extend(std::iter::repeat_n(check::Refused::UnsupportedText, refused));
                 if worded.claims.is_empty() {
                     checks.fell_back_because = Some("no claim of the model passed the checks".into());
                 } else {
                     worded_by = model.answered();
-                    dossier.claims = worded.claims;
+                    let worded = conflict::unblended(worded.claims, &dossier.conflicts);
+                    dossier.claims = conflict::stated(worded, &dossier.conflicts);
                 }
             }
             Err(error) => {
@@ -189,6 +202,7 @@ async fn investigate(
         mode: Mode::Lookup,
         passages: 0,
         sufficient: false,
+        conflicts: Vec::new(),
     };
     let blanked = blank(&question.text, &identified);
     // "How many days" asks for a time, not for a quantity.
@@ -242,7 +256,16 @@ async fn record_facts(
         let mut asked: Vec<(&Found, facts::Asked)> =
             one.records.iter().take(4).map(|found| (found, facts::asked(found, words))).collect();
         let best = asked.iter().map(|(_, asked)| asked.fields.len() + usize::from(asked.lines)).max().unwrap_or(0);
-        asked.retain(|(_, asked)| best == 0 || asked.fields.len() + usize::from(asked.lines) == best);
+        // The same record from another source stays even if it has less of what is asked: where it differs is worth saying.
+        let best_ids: Vec<String> = asked
+            .iter()
+            .filter(|(_, asked)| asked.fields.len() + usize::from(asked.lines) == best)
+            .map(|(found, _)| found.record.external_id.clone())
+            .collect();
+        asked.retain(|(found, asked)| {
+            let count = asked.fields.len() + usize::from(asked.lines);
+            best == 0 || count == best || (count > 0 && best_ids.contains(&found.record.external_id))
+        });
         let same_kind = asked.first().map(|(found, _)| found.record.kind);
         asked.retain(|(found, _)| Some(found.record.kind) == same_kind);
         asked.truncate(if best == 0 { 2 } else { 4 });

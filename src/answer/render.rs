@@ -27,6 +27,8 @@ pub struct Answer {
     pub citations: Vec<Citation>,
     /// What was asked for and is not on record.
     pub not_found: Vec<String>,
+    /// Where two live sources disagree: both sides stand among the claims.
+    pub conflicts: Vec<Conflict>,
     pub understood: Understood,
     pub retrieval: Mode,
     pub searched: Searched,
@@ -40,6 +42,15 @@ pub struct Answer {
     /// Of all calls made for this answer, also those that failed; absent without configured prices.
     pub cost: Option<Cost>,
     pub checks: Checks,
+}
+
+/// Claims that cannot all be true. None of them was preferred.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Conflict {
+    /// Positions among the claims, from 0.
+    pub claims: Vec<usize>,
+    /// The citations of all of them.
+    pub citations: Vec<usize>,
 }
 
 /// One checkable sentence and the numbers of its citations.
@@ -72,6 +83,30 @@ pub struct Citation {
     pub record: Option<RecordRef>,
 }
 
+/// A citation without the words it quotes: where to read them.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CitedPlace {
+    /// From 1.
+    pub n: usize,
+    pub document_id: String,
+    pub version: i64,
+    pub start: usize,
+    pub end: usize,
+    pub kind: String,
+    pub source: String,
+    pub policy_id: Option<String>,
+    /// The exact text of that version, on this service.
+    pub href: String,
+    pub record: Option<RecordRef>,
+}
+
+impl CitedPlace {
+    pub(super) fn of(citation: Citation) -> Self {
+        let Citation { n, document_id, version, start, end, kind, source, policy_id, href, record, .. } = citation;
+        Self { n, document_id, version, start, end, kind, source, policy_id, href, record }
+    }
+}
+
 /// How the question was read.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Understood {
@@ -82,6 +117,9 @@ pub struct Understood {
     pub because: Because,
     /// Share of the question's weighted words that the best passage holds, 0 to 1.
     pub coverage: f64,
+    /// The question as it stands alone, when its conversation was needed to understand it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -143,7 +181,7 @@ impl Understood {
                     .collect(),
             })
             .collect();
-        Self { identifiers, policies_on: day.to_string(), because, coverage: 0.0 }
+        Self { identifiers, policies_on: day.to_string(), because, coverage: 0.0, question: None }
     }
 }
 
@@ -165,6 +203,7 @@ pub(super) struct Findings {
     understood: Understood,
     mode: Mode,
     passages: usize,
+    conflicts: Vec<super::conflict::Group>,
 }
 
 impl Dossier {
@@ -176,6 +215,7 @@ impl Dossier {
             understood: self.understood,
             mode: self.mode,
             passages: self.passages,
+            conflicts: self.conflicts,
         }
     }
 }
@@ -187,11 +227,46 @@ pub(super) fn answer(findings: Findings, worded_by: Option<ModelCall>, checks: C
         None => Rung::Extractive,
     };
     let (model_id, provider) = worded_by.map(|call| (call.model, call.provider)).unzip();
-    let Findings { evidence, claims: claimed, not_found, understood, mode, passages } = findings;
+    let Findings { evidence, claims: claimed, not_found, understood, mode, passages, conflicts } = findings;
     let mut citations: Vec<Citation> = Vec::new();
-    let mut claims = Vec::new();
     let mut as_of: BTreeMap<String, Option<i64>> = BTreeMap::new();
-    for claim in &claimed {
+    let claims = cite(&claimed, &evidence, &mut citations, &mut as_of);
+    let conflicts = conflicts_among(&conflicts, &claimed, &claims);
+    let abstained = claims.is_empty();
+    let mut sources: Vec<String> = evidence.iter().map(|one| one.source.clone()).collect();
+    sources.sort();
+    sources.dedup();
+    let text = text(&claims, &conflicts, &not_found, passages, &sources, mode);
+    Answer {
+        answer_id: AnswerId::mint().to_string(),
+        rung,
+        abstained,
+        text,
+        claims,
+        citations,
+        not_found,
+        conflicts,
+        understood,
+        retrieval: mode,
+        searched: Searched { passages, sources },
+        as_of: as_of.into_iter().map(|(source, synced_at_us)| SourceAsOf { source, synced_at_us }).collect(),
+        prompt_version: model_id.is_some().then(model::prompt_version),
+        model: model_id,
+        provider,
+        cost: total_cost(&checks.calls),
+        checks,
+    }
+}
+
+/// Gives the claims' places numbers, one per place however often it is cited, and notes how fresh their sources are.
+pub(super) fn cite(
+    claimed: &[Claimed],
+    evidence: &[Evidence],
+    citations: &mut Vec<Citation>,
+    as_of: &mut BTreeMap<String, Option<i64>>,
+) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    for claim in claimed {
         let mut numbers = Vec::new();
         for cite in &claim.cites {
             let one = &evidence[cite.evidence];
@@ -211,29 +286,7 @@ pub(super) fn answer(findings: Findings, worded_by: Option<ModelCall>, checks: C
         }
         claims.push(Claim { text: claim.text.clone(), citations: numbers });
     }
-    let abstained = claims.is_empty();
-    let mut sources: Vec<String> = evidence.iter().map(|one| one.source.clone()).collect();
-    sources.sort();
-    sources.dedup();
-    let text = text(&claims, &not_found, passages, &sources, mode);
-    Answer {
-        answer_id: AnswerId::mint().to_string(),
-        rung,
-        abstained,
-        text,
-        claims,
-        citations,
-        not_found,
-        understood,
-        retrieval: mode,
-        searched: Searched { passages, sources },
-        as_of: as_of.into_iter().map(|(source, synced_at_us)| SourceAsOf { source, synced_at_us }).collect(),
-        prompt_version: model_id.is_some().then(model::prompt_version),
-        model: model_id,
-        provider,
-        cost: total_cost(&checks.calls),
-        checks,
-    }
+    claims
 }
 
 fn citation(n: usize, evidence: &Evidence, cite: &super::Cite, start: usize, end: usize) -> Citation {
@@ -257,7 +310,28 @@ fn citation(n: usize, evidence: &Evidence, cite: &super::Cite, start: usize, end
     }
 }
 
-fn text(claims: &[Claim], not_found: &[String], passages: usize, sources: &[String], mode: Mode) -> String {
+/// Conflicts by the claims that state them; one of whose sides did not pass the checks is none.
+fn conflicts_among(groups: &[super::conflict::Group], claimed: &[Claimed], claims: &[Claim]) -> Vec<Conflict> {
+    let place = |one: &Claimed| claimed.iter().position(|claim| claim.cites == one.cites);
+    groups
+        .iter()
+        .map(|group| group.iter().filter_map(place).collect::<Vec<usize>>())
+        .filter(|places| places.len() > 1)
+        .map(|places| {
+            let citations = places.iter().flat_map(|at| claims[*at].citations.clone()).collect();
+            Conflict { claims: places, citations }
+        })
+        .collect()
+}
+
+fn text(
+    claims: &[Claim],
+    conflicts: &[Conflict],
+    not_found: &[String],
+    passages: usize,
+    sources: &[String],
+    mode: Mode,
+) -> String {
     let mut lines: Vec<String> = claims
         .iter()
         .map(|claim| {
@@ -269,6 +343,10 @@ fn text(claims: &[Claim], not_found: &[String], passages: usize, sources: &[Stri
         let searched =
             if sources.is_empty() { "nothing that you may see matched".to_owned() } else { sources.join(", ") };
         lines.push(format!("I found nothing that answers this. Searched: {passages} passages ({searched})."));
+    }
+    for conflict in conflicts {
+        let sides: Vec<String> = conflict.citations.iter().map(|n| format!("[{n}]")).collect();
+        lines.push(format!("Conflict: {} do not agree; both are on record.", sides.join(" and ")));
     }
     lines.extend(not_found.iter().map(|one| format!("{one}.")));
     if mode == Mode::Degraded {

@@ -41,6 +41,11 @@ pub enum Action {
     IndexRebuildRequested,
     HeadExported,
     QuotaChanged,
+    AnswerGiven,
+    FeedbackGiven,
+    ConversationOpened,
+    ConversationDeleted,
+    AnswersExpired,
 }
 
 impl Action {
@@ -62,6 +67,11 @@ impl Action {
             Self::IndexRebuildRequested => "index.rebuild_requested",
             Self::HeadExported => "audit.head_exported",
             Self::QuotaChanged => "tenant.quota_changed",
+            Self::AnswerGiven => "answer.given",
+            Self::FeedbackGiven => "answer.feedback",
+            Self::ConversationOpened => "conversation.opened",
+            Self::ConversationDeleted => "conversation.deleted",
+            Self::AnswersExpired => "answers.expired",
         }
     }
 }

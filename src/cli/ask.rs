@@ -1,6 +1,7 @@
-//! `countersign ask`: an answer with numbered citations and their quotes.
+//! `countersign ask`: an answer with numbered citations and their quotes; without a question, a conversation line by line.
 
 use std::fmt::Write;
+use std::io::{BufRead, IsTerminal};
 
 use jiff::civil::Date;
 use serde_json::{Value, json};
@@ -15,9 +16,13 @@ use crate::start::Model;
 
 /// Ask a question; the answer cites what it stands on
 #[derive(Debug, clap::Args)]
-#[command(help_template = super::TEMPLATE, before_help = "Examples:\n  countersign ask \"What is the status of order SO-1042?\"\n  countersign ask \"Who approves a refund of 600 EUR?\" --as-of 2026-03-01\n  countersign ask --json \"...\" | jq .citations\n\n")]
+#[command(help_template = super::TEMPLATE, before_help = "Examples:\n  countersign ask \"What is the status of order SO-1042?\"\n  countersign ask \"Who approves a refund of 600 EUR?\" --as-of 2026-03-01\n  countersign ask                                          a conversation; Ctrl-D ends it\n  countersign ask --json \"...\" | jq .citations\n\n")]
 pub struct Args {
-    question: String,
+    /// Without one, questions are read line by line and understood from those before
+    question: Option<String>,
+    /// Ask in this conversation; `new` opens one
+    #[arg(long, value_name = "ID")]
+    conversation: Option<String>,
     /// The day that policies must hold on, as 2026-03-01; default: today
     #[arg(long, value_name = "DATE")]
     as_of: Option<Date>,
@@ -31,18 +36,66 @@ pub struct Args {
 
 pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let client = Client::open(context, Model::Cached).await?;
-    let body = json!({
-        "question": args.question, "as_of": args.as_of.map(|day| day.to_string()), "kinds": filter(&args.kind),
-        "sources": filter(&args.source),
-    });
     let outcome = match context.tenant_key() {
-        Ok(key) => ask(&client, &key, body).await,
+        Ok(key) => asked(context, &client, &key, &args).await,
         Err(failure) => Err(failure),
     };
     client.close().await;
-    let answer = outcome?;
+    outcome
+}
+
+async fn asked(context: &Context, client: &Client, key: &Secret, args: &Args) -> Result<Exit, Failure> {
+    let conversation = match (args.conversation.as_deref(), &args.question) {
+        (Some("new"), _) | (None, None) => Some(open_conversation(context, client, key).await?),
+        (Some(id), _) => Some(id.to_owned()),
+        (None, Some(_)) => None,
+    };
+    let body = |question: &str| {
+        json!({
+            "question": question, "as_of": args.as_of.map(|day| day.to_string()), "kinds": filter(&args.kind),
+            "sources": filter(&args.source), "conversation_id": conversation,
+        })
+    };
+    let Some(question) = &args.question else { return chat(context, client, key, body).await };
+    let answer = ask(client, key, body(question)).await?;
     context.output.result(&answer, describe(&answer));
     Ok(Exit::Ok)
+}
+
+async fn open_conversation(context: &Context, client: &Client, key: &Secret) -> Result<String, Failure> {
+    let opened = client.post("/v1/conversations", key, &json!({})).await?;
+    let id = text_at(&opened, "/conversation_id");
+    context.output.note(format!("conversation {id}; go on later with --conversation {id}"));
+    Ok(id)
+}
+
+/// One question a line until the end of the input. A question that fails is reported and the conversation goes on.
+async fn chat(context: &Context, client: &Client, key: &Secret, body: impl Fn(&str) -> Value) -> Result<Exit, Failure> {
+    let terminal = std::io::stdin().is_terminal();
+    let mut exit = Exit::Ok;
+    loop {
+        if terminal {
+            eprint!("> ");
+        }
+        // Reading a terminal blocks until a line is there.
+        let line = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            std::io::stdin().lock().read_line(&mut line).map(|bytes| (bytes > 0).then_some(line))
+        });
+        let line = line.await.map_err(|error| Failure::failed(error.to_string()))?;
+        let Some(line) = line.map_err(|error| Failure::failed(format!("standard input: {error}")))? else { break };
+        if line.trim().is_empty() {
+            continue;
+        }
+        match ask(client, key, body(line.trim())).await {
+            Ok(answer) => context.output.result(&answer, format!("{}\n", describe(&answer))),
+            Err(failure) => {
+                context.output.failure(&failure);
+                exit = failure.exit;
+            }
+        }
+    }
+    Ok(exit)
 }
 
 pub async fn ask(client: &Client, key: &Secret, body: Value) -> Result<Value, Failure> {
@@ -88,7 +141,11 @@ fn source_of(citation: &Value) -> String {
 
 /// How the answer was made, and how fresh its sources are.
 fn footing(answer: &Value) -> String {
-    let mut text = format!("answered by: {}", text_at(answer, "/rung"));
+    let mut text = match answer.pointer("/understood/question").and_then(Value::as_str) {
+        Some(question) => format!("understood as: {question}\n"),
+        None => String::new(),
+    };
+    let _ = write!(text, "answered by: {}", text_at(answer, "/rung"));
     if let Some(model) = answer["model"].as_str() {
         let _ = write!(text, " ({model} at {})", text_at(answer, "/provider"));
     }

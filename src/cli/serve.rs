@@ -78,6 +78,7 @@ pub async fn until_stopped(
 ) -> Result<Exit, Failure> {
     let announced = Announced::write(data_dir, &url_of(&listener)?)?;
     start::reconcile_all(app);
+    start::expire_answers(app);
     let hourly = tokio::spawn(anchors_hourly(app.clone(), data_dir.to_owned()));
     let tidying = tokio::spawn(tidy_hourly(app.clone()));
 

@@ -31,6 +31,7 @@ pub struct Config {
     pub llm_fallback: FallbackConfig,
     pub quota: QuotaConfig,
     pub retrieve: RetrieveConfig,
+    pub history: HistoryConfig,
     pub telemetry: TelemetryConfig,
 }
 
@@ -306,6 +307,19 @@ pub struct RetrieveConfig {
 impl Default for RetrieveConfig {
     fn default() -> Self {
         Self { candidates_per_leg: nonzero_u16(100), passages_max: nonzero_u16(12) }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HistoryConfig {
+    /// Days that answers and conversations are kept for whoever asked; 0: nothing is kept, and there are no conversations.
+    pub retention_days: u16,
+}
+
+impl Default for HistoryConfig {
+    fn default() -> Self {
+        Self { retention_days: 90 }
     }
 }
 

@@ -10,6 +10,8 @@ mod write;
 
 pub use write::{Change, Incoming, delete, touch, upsert};
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use utoipa::ToSchema;
@@ -89,6 +91,27 @@ pub async fn list(
     limit: i64,
 ) -> sqlx::Result<Vec<DocumentRow>> {
     queries::list(tx, "", after, kind, audiences, limit).await
+}
+
+/// What documents are restricted to (`customer_type: [consumer]`), by document id; those without a restriction are left out.
+pub async fn scopes(tx: &mut TenantTx, ids: &[String]) -> sqlx::Result<HashMap<String, BTreeMap<String, Vec<String>>>> {
+    queries::scopes(tx, ids).await
+}
+
+/// The cards of a record as they were at one of its versions.
+pub async fn cards_at(
+    tx: &mut TenantTx,
+    record: RecordId,
+    record_version: i64,
+    audiences: &[String],
+) -> sqlx::Result<Vec<passage::CardText>> {
+    queries::cards_at(tx, record, record_version, audiences).await
+}
+
+/// Which versions of these documents may be cited to somebody with `audiences`: document and source live, the version's audience and the
+/// document's both open to them.
+pub async fn citable(tx: &mut TenantTx, ids: &[String], audiences: &[String]) -> sqlx::Result<HashSet<(String, i64)>> {
+    queries::citable(tx, ids, audiences).await
 }
 
 /// The cards of a record at its current version.

@@ -1,12 +1,14 @@
 //! Reading documents. Every statement names the tenant; deleted documents and sources are never returned.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::passage::CardText;
 use super::{DocumentRow, day_of, visible_to};
 use crate::ids::{DocumentId, RecordId};
-use crate::store::TenantTx;
+use crate::store::{TenantTx, bulk};
 
 /// One version (the current one for `None`) with the audience it had and the audience the document has now.
 pub(super) async fn version(tx: &mut TenantTx, id: DocumentId, version: Option<i64>) -> sqlx::Result<Option<AnyRow>> {
@@ -88,21 +90,87 @@ fn document_row(row: &AnyRow, audience: &str) -> sqlx::Result<DocumentRow> {
     })
 }
 
+/// Document ids and versions, among `ids`, that may be cited.
+pub(super) async fn citable(
+    tx: &mut TenantTx,
+    ids: &[String],
+    audiences: &[String],
+) -> sqlx::Result<HashSet<(String, i64)>> {
+    let head = "SELECT d.document_id, v.version, d.audience, v.audience FROM document d \
+                JOIN document_version v ON v.tenant_id = d.tenant_id AND v.document_id = d.document_id \
+                JOIN source s ON s.tenant_id = d.tenant_id AND s.source_id = d.source_id \
+                WHERE d.tenant_id = $1 AND d.deleted_at_us IS NULL AND s.deleted_at_us IS NULL AND d.document_id IN";
+    let mut citable = HashSet::new();
+    for row in bulk::select_in(tx, head, &[], ids, "").await? {
+        let (now_for, then_for): (String, String) = (row.try_get(2)?, row.try_get(3)?);
+        if visible_to(&now_for, audiences) && visible_to(&then_for, audiences) {
+            citable.insert((row.try_get(0)?, row.try_get(1)?));
+        }
+    }
+    Ok(citable)
+}
+
+/// Scopes of live documents, by id.
+pub(super) async fn scopes(
+    tx: &mut TenantTx,
+    ids: &[String],
+) -> sqlx::Result<HashMap<String, BTreeMap<String, Vec<String>>>> {
+    let head =
+        "SELECT document_id, meta FROM document WHERE tenant_id = $1 AND deleted_at_us IS NULL AND document_id IN";
+    let mut scopes = HashMap::new();
+    for row in bulk::select_in(tx, head, &[], ids, "").await? {
+        let meta: serde_json::Value = serde_json::from_str(&row.try_get::<String, _>(1)?).unwrap_or_default();
+        let scope: BTreeMap<String, Vec<String>> = serde_json::from_value(meta["scope"].clone()).unwrap_or_default();
+        if !scope.is_empty() {
+            scopes.insert(row.try_get(0)?, scope);
+        }
+    }
+    Ok(scopes)
+}
+
+/// What a card is read from; the condition on its version follows.
+macro_rules! cards_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT d.document_id, v.version, v.title, v.body, v.spans, d.audience, v.record_version, s.name, s.synced_at_us, v.seen_at_us \
+             FROM document d JOIN document_version v ON v.tenant_id = d.tenant_id AND v.document_id = d.document_id AND ",
+            $condition,
+            " JOIN source s ON s.tenant_id = d.tenant_id AND s.source_id = d.source_id \
+             WHERE d.tenant_id = $1 AND d.record_id = $2 AND d.deleted_at_us IS NULL AND s.deleted_at_us IS NULL \
+             ORDER BY d.external_id"
+        )
+    };
+}
+
 /// The live, visible cards of a record, main card first.
 pub(super) async fn cards(tx: &mut TenantTx, record: RecordId, audiences: &[String]) -> sqlx::Result<Vec<CardText>> {
-    let rows = sqlx::query(
-        "SELECT d.document_id, v.version, v.title, v.body, v.spans, d.audience, v.record_version, s.name, s.synced_at_us, v.seen_at_us \
-         FROM document d JOIN document_version v ON v.tenant_id = d.tenant_id AND v.document_id = d.document_id AND v.version = d.version \
-         JOIN source s ON s.tenant_id = d.tenant_id AND s.source_id = d.source_id \
-         WHERE d.tenant_id = $1 AND d.record_id = $2 AND d.deleted_at_us IS NULL AND s.deleted_at_us IS NULL \
-         ORDER BY d.external_id",
-    )
-    .bind(tx.tenant_text())
-    .bind(record.to_string())
-    .fetch_all(tx.conn())
-    .await?;
+    let rows = sqlx::query(cards_where!("v.version = d.version"))
+        .bind(tx.tenant_text())
+        .bind(record.to_string())
+        .fetch_all(tx.conn())
+        .await?;
+    visible_cards(&rows, audiences)
+}
+
+/// The cards of a live record as they were at `record_version`, if the caller may see them now.
+pub(super) async fn cards_at(
+    tx: &mut TenantTx,
+    record: RecordId,
+    record_version: i64,
+    audiences: &[String],
+) -> sqlx::Result<Vec<CardText>> {
+    let rows = sqlx::query(cards_where!("v.record_version = $3"))
+        .bind(tx.tenant_text())
+        .bind(record.to_string())
+        .bind(record_version)
+        .fetch_all(tx.conn())
+        .await?;
+    visible_cards(&rows, audiences)
+}
+
+fn visible_cards(rows: &[AnyRow], audiences: &[String]) -> sqlx::Result<Vec<CardText>> {
     let mut cards = Vec::new();
-    for row in &rows {
+    for row in rows {
         if !visible_to(&row.try_get::<String, _>(5)?, audiences) {
             continue;
         }

@@ -12,12 +12,17 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::App;
-use super::answers::{answered, sse};
+use super::answer_stream::sse;
+use super::answers::{answered, keep};
 use super::extract::{ApiJson, Caller};
 use super::problem::Problem;
 use super::routes::{EVERYONE, Route};
 use super::search::question_text;
+use crate::access::Principal;
 use crate::answer::{Answer, Question};
+use crate::conversation::history::Asked;
+use crate::conversation::{self, Message};
+use crate::ids::AnswerId;
 
 /// The one model this service offers: itself.
 const MODEL: &str = "countersign";
@@ -32,7 +37,7 @@ pub(super) fn routes() -> Vec<Route> {
 /// As OpenAI's; parameters that only a language model has are accepted and not used.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ChatBody {
-    /// The last message of role `user` is the question.
+    /// The last message of role `user` is the question; those before it are the conversation it is understood from.
     #[schema(value_type = Vec<Object>)]
     pub messages: Vec<ChatMessage>,
     #[serde(default)]
@@ -102,12 +107,11 @@ async fn chat_completions(
         Ok(ApiJson(body)) => body,
         Err(problem) => return refusal(&problem),
     };
-    let asked = body.messages.iter().rev().find(|message| message.role == "user");
-    let text = asked.and_then(|message| message.content.as_ref()).map(Content::text).unwrap_or_default();
+    let (before, text) = split(&body.messages);
     if let Err(problem) = question_text(&text) {
         return refusal(&problem);
     }
-    let answer = match answered(&app, &caller, &Question { text: text.clone(), ..Question::default() }).await {
+    let answer = match after(&app, &caller, &before, &text).await {
         Ok(answer) => answer,
         Err(problem) => return refusal(&problem),
     };
@@ -120,6 +124,29 @@ async fn chat_completions(
     } else {
         (StatusCode::OK, Json(completion.whole())).into_response()
     }
+}
+
+/// The messages before the last of role `user`, and that one's text. The client keeps the conversation: nothing of it is stored but the answer.
+fn split(messages: &[ChatMessage]) -> (Vec<Message>, String) {
+    let last = messages.iter().rposition(|message| message.role == "user");
+    let text = |message: &ChatMessage| message.content.as_ref().map(Content::text).unwrap_or_default();
+    let question = last.map(|last| text(&messages[last])).unwrap_or_default();
+    let before = messages[..last.unwrap_or(0)]
+        .iter()
+        .filter(|message| message.role == "user" || message.role == "assistant")
+        .map(|message| Message { asks: message.role == "user", text: text(message) })
+        .collect();
+    (before, question)
+}
+
+async fn after(app: &App, caller: &Principal, before: &[Message], text: &str) -> Result<Answer, Problem> {
+    let turns = conversation::of_messages(&app.store, caller, before).await?;
+    let asked =
+        Asked { answer: AnswerId::mint(), conversation: None, question: text.to_owned(), instance: app.instance };
+    let question = Question { text: text.to_owned(), ..Question::default() };
+    let answer = answered(app, caller, &turns, question, &asked).await?;
+    keep(app, caller, &asked, &answer).await?;
+    Ok(answer)
 }
 
 struct Completion<'a> {

@@ -4,9 +4,11 @@
 //! Under all of them, `serve` bounds what a connection may cost.
 //! *Detach* runs each handler as its own task, so that a client that goes away never cancels a database future half way.
 
+mod answer_stream;
 mod answers;
 mod audit_api;
 mod chat_completions;
+mod conversations;
 mod detach;
 mod docs;
 mod documents;
@@ -27,6 +29,7 @@ pub mod routes;
 mod search;
 pub mod serve;
 mod sources;
+mod summary;
 mod usage;
 mod users;
 
@@ -74,9 +77,11 @@ pub fn routes() -> Vec<Route> {
     routes.extend(health::routes());
     routes.extend(docs::routes());
     routes.extend(answers::routes());
+    routes.extend(conversations::routes());
     routes.extend(chat_completions::routes());
     routes.extend(search::routes());
     routes.extend(records::routes());
+    routes.extend(summary::routes());
     routes.extend(documents::routes());
     routes.extend(sources::routes());
     routes.extend(index_api::routes());

@@ -53,6 +53,11 @@ impl Ladder {
         Self(steps.into())
     }
 
+    /// Whether there is no model at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// As `tenant` may use it within `limits`; `None` without models.
     pub fn for_tenant(&self, store: &Store, tenant: TenantId, limits: Limits, clock: &Clock) -> OptionalTenantModel {
         if self.0.is_empty() {

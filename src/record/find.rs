@@ -1,6 +1,6 @@
 //! Reading records: by identifier, by kind and id, by link, through time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use ingest::{Class, Identifier, IdentifierScheme, Record, Value, schema};
 use serde_json::json;
@@ -93,6 +93,25 @@ pub async fn get(tx: &mut TenantTx, id: RecordId, audiences: &[String]) -> sqlx:
     let head = format!("{SELECT} AND r.record_id IN");
     let rows = bulk::select_in(tx, &head, &[], &[id.to_string()], "").await?;
     Ok(all_found(&rows, audiences)?.into_iter().next())
+}
+
+/// Whether the tenant has any live record of a kind.
+pub async fn any_of_kind(tx: &mut TenantTx, kind: &str) -> sqlx::Result<bool> {
+    let row = sqlx::query(
+        "SELECT record_id FROM record WHERE tenant_id = $1 AND kind = $2 AND deleted_at_us IS NULL LIMIT 1",
+    )
+    .bind(tx.tenant_text())
+    .bind(kind.to_owned())
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Which of these record ids are of live records that may be seen.
+pub async fn visible(tx: &mut TenantTx, ids: &[String], audiences: &[String]) -> sqlx::Result<HashSet<String>> {
+    let head = format!("{SELECT} AND r.record_id IN");
+    let found = all_found(&bulk::select_in(tx, &head, &[], ids, "").await?, audiences)?;
+    Ok(found.into_iter().map(|found| found.id.to_string()).collect())
 }
 
 /// Records of a kind with exactly this external id, one per source at most.

@@ -5,7 +5,7 @@
 mod find;
 mod write;
 
-pub use find::{Found, find, get, history, identified, linked};
+pub use find::{Found, any_of_kind, find, get, history, identified, linked, visible};
 pub use write::{Applied, IncomingRecord, delete, upsert};
 
 use serde::Serialize;

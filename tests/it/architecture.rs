@@ -19,6 +19,7 @@ const FLOW: &[&[&str]] = &[
     &["index"],
     &["retrieve"],
     &["answer"],
+    &["conversation"],
     &["demo"],
     &["app"],
     &["start"],
@@ -27,8 +28,19 @@ const FLOW: &[&[&str]] = &[
 ];
 
 /// Modules that may hold SQL: foundations and stages. Faces and neighbours call them.
-const SQL: &[&str] =
-    &["store", "audit", "quota", "access", "document", "record", "source", "index", "retrieve", "answer"];
+const SQL: &[&str] = &[
+    "store",
+    "audit",
+    "quota",
+    "access",
+    "document",
+    "record",
+    "source",
+    "index",
+    "retrieve",
+    "answer",
+    "conversation",
+];
 
 /// Files outside these modules that may, and why.
 const SQL_EXCEPTIONS: &[(&str, &str)] =

@@ -15,12 +15,15 @@ pub struct Sample {
     pub body: Option<Value>,
     /// Changes something.
     pub writes: bool,
+    /// Asks: nothing is changed but the answer kept.
+    pub asks: bool,
 }
 
 /// What stands for each mark.
 pub type Marks = Vec<(&'static str, String)>;
 
-pub const MARKS: [&str; 7] = ["$user", "$key", "$record", "$document", "$run", "$source", "$tenant"];
+pub const MARKS: [&str; 9] =
+    ["$user", "$key", "$record", "$document", "$run", "$source", "$tenant", "$conversation", "$answer"];
 
 /// The tenant's own ids.
 pub fn own(tenant: &Tenant) -> Marks {
@@ -32,6 +35,8 @@ pub fn own(tenant: &Tenant) -> Marks {
         ("$run", tenant.run_id.clone()),
         ("$source", tenant.source.clone()),
         ("$tenant", tenant.id().to_string()),
+        ("$conversation", tenant.conversation.clone()),
+        ("$answer", tenant.answer.clone()),
     ]
 }
 
@@ -48,6 +53,8 @@ fn body(route: &str) -> Option<Value> {
         }
         "POST /v1/chat/completions" => json!({ "model": "countersign", "messages": [
             { "role": "user", "content": "What is the status of order SO-1042, and who decides about refunds?" }] }),
+        "POST /v1/conversations" => json!({ "title": "Another" }),
+        "POST /v1/answers/{answer_id}/feedback" => json!({ "helpful": false, "reason": "incomplete" }),
         "POST /v1/search" => {
             json!({ "query": "refund SO-1042 lamp", "sources": ["$source"], "limit": 50, "linked": true })
         }
@@ -84,6 +91,11 @@ pub fn samples() -> Vec<Sample> {
                 ("run_id", "$run"),
                 ("name", "$source"),
                 ("tenant_id", "$tenant"),
+                ("conversation_id", "$conversation"),
+                ("answer_id", "$answer"),
+                // A kind and an id of the source: no ids of ours.
+                ("kind", "order"),
+                ("external_id", "SO-1042"),
             ];
             for (name, mark) in places {
                 path = path.replace(&format!("{{{name}}}"), mark);
@@ -99,7 +111,8 @@ pub fn samples() -> Vec<Sample> {
             let reads = row.method == "GET"
                 || ["/v1/answers", "/v1/chat/completions", "/v1/search", "/v1/audit:verify"]
                     .contains(&row.path.as_str());
-            Sample { body: body(&route), route, method: row.method, path, writes: !reads }
+            let asks = row.method == "POST" && ["/v1/answers", "/v1/chat/completions"].contains(&row.path.as_str());
+            Sample { body: body(&route), route, method: row.method, path, writes: !reads, asks }
         })
         .collect();
     // The same routes asked another way.
@@ -112,6 +125,9 @@ pub fn samples() -> Vec<Sample> {
         sample.body = Some(change);
         samples.push(sample);
     }
+    let mut follow_up = samples.iter().find(|sample| sample.route == "POST /v1/answers").expect("a route").clone();
+    follow_up.body = Some(json!({ "question": "and when was it ordered?", "conversation_id": "$conversation" }));
+    samples.push(follow_up);
     for query in ["?kind=order", "?kind=product", "?kind=policy"] {
         let mut sample = samples.iter().find(|sample| sample.route == "GET /v1/documents").expect("a route").clone();
         sample.path = format!("/v1/documents{query}");

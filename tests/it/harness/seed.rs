@@ -27,6 +27,9 @@ pub struct Tenant {
     pub records: BTreeMap<String, String>,
     /// Document ids by external id's last word.
     pub documents: BTreeMap<String, String>,
+    /// The administrator's.
+    pub conversation: String,
+    pub answer: String,
 }
 
 impl Tenant {
@@ -41,7 +44,7 @@ impl Tenant {
     /// Every id of the tenant that a request could name.
     pub fn all_ids(&self) -> Vec<&String> {
         let ids = self.users.values().chain(self.key_ids.values()).chain(self.records.values());
-        ids.chain(self.documents.values()).chain([&self.run_id]).collect()
+        ids.chain(self.documents.values()).chain([&self.run_id, &self.conversation, &self.answer]).collect()
     }
 }
 
@@ -160,4 +163,22 @@ async fn content(app: &TestApp, tenant: &mut Tenant) {
         tenant.documents.insert(name, document["document_id"].as_str().unwrap().to_owned());
     }
     assert!(app.settle(tenant.id()).await, "the index settles");
+    // A scripted model would answer this instead of the test's question.
+    if app.app.config.history.retention_days > 0 && app.app.llm.is_empty() {
+        asked(app, tenant, &admin).await;
+    }
+}
+
+/// A conversation with an answer in it, and an opinion on that.
+async fn asked(app: &TestApp, tenant: &mut Tenant, admin: &str) {
+    let title = json!({ "title": format!("About {}", tenant.marker) });
+    let opened = app.call("POST", "/v1/conversations").key(admin).once().json(&title).send().await.ok().json();
+    tenant.conversation = opened["conversation_id"].as_str().unwrap().to_owned();
+    let question = format!("What is the status of order SO-1042 of {}?", tenant.marker);
+    let body = json!({ "question": question, "conversation_id": tenant.conversation });
+    let answer = app.post(admin, "/v1/answers", &body).await.ok().json();
+    tenant.answer = answer["answer_id"].as_str().unwrap().to_owned();
+    let opinion = json!({ "helpful": true, "reason": "correct", "comment": format!("right, says {}", tenant.marker) });
+    let path = format!("/v1/answers/{}/feedback", tenant.answer);
+    app.call("POST", &path).key(admin).once().json(&opinion).send().await.ok();
 }
