@@ -57,6 +57,9 @@ id!(RecordId);
 id!(DocumentId);
 id!(ChunkId);
 id!(AnswerId);
+id!(ExceptionId);
+id!(EndpointId);
+id!(DeliveryId);
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,8 @@ mod sentences;
 mod words;
 
 pub use evidence::{Cite, Claimed, Evidence, RecordRef};
+pub use sentences::{UnitKind, shown, units};
+pub use words::stem_set;
 pub use render::{Answer, Checks, Citation, Claim, Understood};
 
 use std::ops::Range;

@@ -41,6 +41,19 @@ pub enum Action {
     IndexRebuildRequested,
     HeadExported,
     QuotaChanged,
+    DetectionChanged,
+    ExceptionOpened,
+    ExceptionReopened,
+    ExceptionResolved,
+    ExceptionEscalated,
+    ExceptionWoken,
+    ExceptionAssigned,
+    ExceptionSnoozed,
+    ExceptionDismissed,
+    ExceptionLinked,
+    WebhookCreated,
+    WebhookRemoved,
+    WebhookDisabled,
 }
 
 impl Action {
@@ -62,6 +75,19 @@ impl Action {
             Self::IndexRebuildRequested => "index.rebuild_requested",
             Self::HeadExported => "audit.head_exported",
             Self::QuotaChanged => "tenant.quota_changed",
+            Self::DetectionChanged => "detection.changed",
+            Self::ExceptionOpened => "exception.opened",
+            Self::ExceptionReopened => "exception.reopened",
+            Self::ExceptionResolved => "exception.resolved",
+            Self::ExceptionEscalated => "exception.escalated",
+            Self::ExceptionWoken => "exception.woken",
+            Self::ExceptionAssigned => "exception.assigned",
+            Self::ExceptionSnoozed => "exception.snoozed",
+            Self::ExceptionDismissed => "exception.dismissed",
+            Self::ExceptionLinked => "exception.linked",
+            Self::WebhookCreated => "webhook.created",
+            Self::WebhookRemoved => "webhook.removed",
+            Self::WebhookDisabled => "webhook.disabled",
         }
     }
 }

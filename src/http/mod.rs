@@ -8,8 +8,10 @@ mod answers;
 mod audit_api;
 mod chat_completions;
 mod detach;
+mod detection;
 mod docs;
 mod documents;
+mod exceptions;
 mod extract;
 mod forwarded;
 pub mod health;
@@ -29,6 +31,7 @@ pub mod serve;
 mod sources;
 mod usage;
 mod users;
+mod webhooks;
 
 pub use routes::{Access, Route, RouteRow};
 
@@ -80,6 +83,9 @@ pub fn routes() -> Vec<Route> {
     routes.extend(documents::routes());
     routes.extend(sources::routes());
     routes.extend(index_api::routes());
+    routes.extend(exceptions::routes());
+    routes.extend(detection::routes());
+    routes.extend(webhooks::routes());
     routes.extend(users::routes());
     routes.extend(keys::routes());
     routes.extend(audit_api::routes());

@@ -10,6 +10,7 @@ const FLOW: &[&[&str]] = &[
     &["audit"],
     &["quota"],
     &["access"],
+    &["webhook"],
     &["vector", "llm"],
     &["embed"],
     &["ladder"],
@@ -19,6 +20,7 @@ const FLOW: &[&[&str]] = &[
     &["index"],
     &["retrieve"],
     &["answer"],
+    &["detect"],
     &["demo"],
     &["app"],
     &["start"],
@@ -27,8 +29,9 @@ const FLOW: &[&[&str]] = &[
 ];
 
 /// Modules that may hold SQL: foundations and stages. Faces and neighbours call them.
-const SQL: &[&str] =
-    &["store", "audit", "quota", "access", "document", "record", "source", "index", "retrieve", "answer"];
+const SQL: &[&str] = &[
+    "store", "audit", "quota", "access", "document", "record", "source", "index", "retrieve", "answer", "detect", "webhook",
+];
 
 /// Files outside these modules that may, and why.
 const SQL_EXCEPTIONS: &[(&str, &str)] =
