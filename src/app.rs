@@ -83,8 +83,7 @@ impl App {
         let tasks = TaskTracker::new();
         let index = Index::start(parts.store.clone(), parts.vectors, parts.embedder, shutdown.clone(), &tasks);
         let told = Arc::new(Notify::new());
-        let detect =
-            Detect::start(parts.store.clone(), parts.clock.clone(), told.clone(), shutdown.clone(), &tasks);
+        let detect = Detect::start(parts.store.clone(), parts.clock.clone(), told.clone(), shutdown.clone(), &tasks);
         let policy = NetPolicy { allow_private_network: parts.config.webhooks.allow_private_network };
         let lookup = Arc::new(SystemLookup);
         let sender = Sender { store: parts.store.clone(), clock: parts.clock.clone(), policy, lookup };

@@ -14,9 +14,9 @@ mod sentences;
 mod words;
 
 pub use evidence::{Cite, Claimed, Evidence, RecordRef};
+pub use render::{Answer, Checks, Citation, Claim, Understood};
 pub use sentences::{UnitKind, shown, units};
 pub use words::stem_set;
-pub use render::{Answer, Checks, Citation, Claim, Understood};
 
 use std::ops::Range;
 use std::sync::LazyLock;

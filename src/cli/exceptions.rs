@@ -224,11 +224,17 @@ async fn show(context: &Context, client: &Client, key: &Secret, id: &str) -> Res
     };
     section("What happened", all("what_happened", &|one| text_at(one, "/text")));
     section("Why it is an exception", vec![text_at(&summary, "/why")]);
-    let cited = |one: &Value| format!("\u{201c}{}\u{201d}  [{}]", flat(&text_at(one, "/quote")), text_at(one, "/title"));
+    let cited =
+        |one: &Value| format!("\u{201c}{}\u{201d}  [{}]", flat(&text_at(one, "/quote")), text_at(one, "/title"));
     section(&format!("What the policy says, as of {}", text_at(&summary, "/policy_day")), all("policy", &cited));
     let ended = |one: &Value| {
         let reason = one["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
-        format!("{} {} after {} h{reason}", text_at(one, "/subject"), text_at(one, "/state"), text_at(one, "/open_hours"))
+        format!(
+            "{} {} after {} h{reason}",
+            text_at(one, "/subject"),
+            text_at(one, "/state"),
+            text_at(one, "/open_hours")
+        )
     };
     section("How similar cases ended", all("similar", &ended));
     section("What could be done", all("options", &|one| one.as_str().unwrap_or_default().to_owned()));

@@ -21,8 +21,13 @@ const SNOOZE_MAX: SignedDuration = SignedDuration::from_hours(24 * 90);
 pub enum Act {
     /// `None`: nobody's.
     Assign(Option<UserId>),
-    Snooze { until: Timestamp },
-    Dismiss { reason: DismissReason, text: String },
+    Snooze {
+        until: Timestamp,
+    },
+    Dismiss {
+        reason: DismissReason,
+        text: String,
+    },
     Reopen,
     /// A helpdesk ticket's number; `None` takes the link away.
     Link(Option<String>),

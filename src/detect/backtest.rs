@@ -73,11 +73,8 @@ pub struct BacktestPage {
 pub async fn backtest(store: &Store, tenant: TenantId, wanted: &Backtest) -> sqlx::Result<BacktestPage> {
     let mut tx = store.begin_read(tenant).await?;
     let active = match &wanted.settings {
-        Some(settings) => Active::new(0, settings.clone()),
-        None => {
-            let (version, settings) = settings_store::current(&mut tx).await?;
-            Active::new(version, settings)
-        }
+        Some(settings) => Active::new(settings.clone()),
+        None => Active::new(settings_store::current(&mut tx).await?.1),
     };
     let (after_id, after_record) = wanted.after.as_deref().and_then(|after| after.split_once('\n')).unwrap_or(("", ""));
     let rows = sqlx::query(

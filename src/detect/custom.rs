@@ -82,7 +82,8 @@ impl CustomRule {
             return Err(refuse("title", "is 1 to 120 bytes without control characters"));
         }
         let kind: RecordKind = self.record_kind.parse().map_err(|_| refuse("record_kind", "is no kind of record"))?;
-        let is_money = |name: &str| schema(kind).field(name).is_some_and(|spec| spec.kind == ingest::schema::FieldType::Money);
+        let is_money =
+            |name: &str| schema(kind).field(name).is_some_and(|spec| spec.kind == ingest::schema::FieldType::Money);
         if self.money_field.as_deref().is_some_and(|name| !is_money(name)) {
             return Err(refuse("money_field", "is no money field of that kind"));
         }

@@ -22,14 +22,13 @@ const PORTION: i64 = 400;
 
 /// A tenant's settings with their rules compiled.
 pub struct Active {
-    pub version: i64,
     pub settings: Settings,
     pub calendar: Calendar,
     pub rules: Vec<Compiled>,
 }
 
 impl Active {
-    pub fn new(version: i64, settings: Settings) -> Self {
+    pub fn new(settings: Settings) -> Self {
         let calendar = settings.calendar();
         // What is stored was checked; a rule that no longer compiles is left out and said.
         let rules = settings.rules.iter().filter_map(|rule| match rule.compile() {
@@ -40,7 +39,7 @@ impl Active {
             }
         });
         let rules = rules.collect();
-        Self { version, calendar, rules, settings }
+        Self { calendar, rules, settings }
     }
 
     pub fn scene(&self, now: Timestamp) -> Scene<'_> {
@@ -63,8 +62,8 @@ pub async fn turn(store: &Store, tenant: TenantId, now: Timestamp) -> sqlx::Resu
     let now_us = now.as_microsecond();
     let mut tx = store.begin_write(tenant).await?;
     one_at_a_time(&mut tx).await?;
-    let (version, settings) = settings_store::current(&mut tx).await?;
-    let active = Active::new(version, settings);
+    let (_, settings) = settings_store::current(&mut tx).await?;
+    let active = Active::new(settings);
     queue::queue_due(&mut tx, now_us, PORTION).await?;
     let jobs = queue::take(&mut tx, PORTION).await?;
     let mut done = jobs.len();
@@ -87,12 +86,12 @@ pub async fn turn(store: &Store, tenant: TenantId, now: Timestamp) -> sqlx::Resu
 
 async fn look_at(tx: &mut TenantTx, active: &Active, jobs: &[queue::Job], now: Timestamp) -> sqlx::Result<()> {
     let changed: Vec<String> = jobs.iter().filter(|job| job.changed).map(|job| job.record_id.clone()).collect();
-    let changes = queue::follow(tx, &changed, &active.calendar, now.as_microsecond()).await?;
+    let gone = queue::follow(tx, &changed, &active.calendar, now.as_microsecond()).await?;
     let mut rules: BTreeMap<String, RuleSet> = BTreeMap::new();
     for job in jobs {
         rules.insert(job.record_id.clone(), if job.changed { RuleSet(i64::MAX) } else { job.rules });
     }
-    for id in &changes.gone {
+    for id in &gone {
         rules.remove(id);
     }
     let ids: Vec<String> = rules.keys().cloned().collect();
@@ -113,7 +112,7 @@ async fn look_at(tx: &mut TenantTx, active: &Active, jobs: &[queue::Job], now: T
         observed.push(one);
     }
     queue::note_due(tx, due).await?;
-    observe::apply(tx, &active.settings, observed, &changes.gone, now).await
+    observe::apply(tx, &active.settings, observed, &gone, now).await
 }
 
 /// Runs rules over one record. Pure.

@@ -37,9 +37,11 @@ fn order_of(invoice: &Record) -> (Option<jiff::civil::Date>, &str) {
 fn original<'v>(invoice: &Entry, view: &'v View) -> Option<&'v Arc<Entry>> {
     let key = project::match_key(&invoice.record)?;
     let same = view.all(&Need::SameKey(K::SupplierInvoice, key.clone())).iter();
-    same.filter(|other| other.record_id != invoice.record_id && project::match_key(&other.record).as_ref() == Some(&key))
-        .filter(|other| entered_before(&other.record, &invoice.record))
-        .min_by(|a, b| a.record.external_id.cmp(&b.record.external_id))
+    same.filter(|other| {
+        other.record_id != invoice.record_id && project::match_key(&other.record).as_ref() == Some(&key)
+    })
+    .filter(|other| entered_before(&other.record, &invoice.record))
+    .min_by(|a, b| a.record.external_id.cmp(&b.record.external_id))
 }
 
 /// Ids of one source rise; a longer number is the later one.
@@ -82,12 +84,14 @@ fn ordered_line<'p>(po: &'p Record, billed: &Fields) -> Option<(usize, &'p Field
 
 fn quantities(out: &mut Out<'_>, view: &View, po: &Entry) {
     let (invoice, subject) = (out.record(), out.subject);
-    let siblings = view.all(&referring(K::SupplierInvoice, K::PurchaseOrder, invoice.text("purchase_order_number").unwrap_or("")));
+    let siblings =
+        view.all(&referring(K::SupplierInvoice, K::PurchaseOrder, invoice.text("purchase_order_number").unwrap_or("")));
     let keys: Vec<(Option<String>, &Arc<Entry>)> =
         siblings.iter().map(|sibling| (project::match_key(&sibling.record), sibling)).collect();
     // Earlier invoices of the order count, repeated ones once.
     let repeats = |key: &Option<String>, sibling: &Entry| {
-        key.is_some() && keys.iter().any(|(other, first)| other == key && entered_before(&first.record, &sibling.record))
+        key.is_some()
+            && keys.iter().any(|(other, first)| other == key && entered_before(&first.record, &sibling.record))
     };
     let earlier: Vec<&Record> = keys
         .iter()
@@ -277,7 +281,11 @@ pub fn refund_above_paid(out: &mut Out<'_>, view: &View) {
         return;
     }
     if let Some(finding) = out.report(Kind::RefundAbovePaid) {
-        finding.field(subject, "amount", Money::new(paid, own.currency()).map_or(String::new(), |paid| paid.to_string()));
+        finding.field(
+            subject,
+            "amount",
+            Money::new(paid, own.currency()).map_or(String::new(), |paid| paid.to_string()),
+        );
         for entry in payments.iter().chain(refunds) {
             finding.involve(entry);
         }

@@ -49,15 +49,8 @@ pub enum Domain {
 }
 
 impl Domain {
-    pub const ALL: [Self; 7] = [
-        Self::Orders,
-        Self::Fulfilment,
-        Self::Stock,
-        Self::Procurement,
-        Self::Finance,
-        Self::Returns,
-        Self::Custom,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Orders, Self::Fulfilment, Self::Stock, Self::Procurement, Self::Finance, Self::Returns, Self::Custom];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -298,7 +291,8 @@ mod tests {
             assert_eq!(kind.spec().subject.as_str(), cells[2], "{kind}");
             named.insert(kind);
         }
-        let unnamed: Vec<&str> = Kind::ALL.iter().filter(|kind| !named.contains(kind)).map(|kind| kind.as_str()).collect();
+        let unnamed: Vec<&str> =
+            Kind::ALL.iter().filter(|kind| !named.contains(kind)).map(|kind| kind.as_str()).collect();
         assert_eq!(unnamed, ["po_stock_mismatch", "po_shipped_after_due"]);
     }
 }

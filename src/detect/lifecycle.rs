@@ -40,33 +40,59 @@ impl Weight {
 pub enum State {
     Open,
     /// Nobody wants to see it before then.
-    Waiting { until_us: i64 },
+    Waiting {
+        until_us: i64,
+    },
     /// A draft that would settle it exists.
-    Drafted { draft_id: String },
+    Drafted {
+        draft_id: String,
+    },
     /// The draft is being decided on.
-    InReview { draft_id: String },
+    InReview {
+        draft_id: String,
+    },
     /// The cause is gone.
-    Resolved { at_us: i64 },
-    Dismissed { reason: DismissReason, text: String, by: String, at_us: i64, weight: Weight },
+    Resolved {
+        at_us: i64,
+    },
+    Dismissed {
+        reason: DismissReason,
+        text: String,
+        by: String,
+        at_us: i64,
+        weight: Weight,
+    },
 }
 
 /// What happens to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    Snooze { until_us: i64 },
+    Snooze {
+        until_us: i64,
+    },
     /// The time of a snooze has come.
     Wake,
-    Dismiss { reason: DismissReason, text: String, by: String, weight: Weight },
+    Dismiss {
+        reason: DismissReason,
+        text: String,
+        by: String,
+        weight: Weight,
+    },
     /// Somebody takes a settled one up again.
     Reopen,
-    Draft { draft_id: String },
+    Draft {
+        draft_id: String,
+    },
     Submit,
     /// The draft was rejected, expired or taken back.
     Withdraw,
     /// The rule no longer fires.
     CauseGone,
     /// The rule fires; `was_there`: it did when last looked at.
-    CauseSeen { was_there: bool, weight: Weight },
+    CauseSeen {
+        was_there: bool,
+        weight: Weight,
+    },
 }
 
 /// Why a command was refused.
@@ -119,7 +145,9 @@ impl State {
                 at_us: now_us,
                 weight: *weight,
             }),
-            (Self::Open | Self::Waiting { .. }, C::Draft { draft_id }) => Ok(Self::Drafted { draft_id: draft_id.clone() }),
+            (Self::Open | Self::Waiting { .. }, C::Draft { draft_id }) => {
+                Ok(Self::Drafted { draft_id: draft_id.clone() })
+            }
             (Self::Open | Self::Waiting { .. }, C::Submit | C::Withdraw) => Err(E::NoDraft),
             (Self::Open, C::Wake) => Err(E::NotWaiting),
             (Self::Waiting { .. }, C::Wake) => Ok(Self::Open),
@@ -130,14 +158,12 @@ impl State {
             (Self::Drafted { draft_id }, C::Submit) => Ok(Self::InReview { draft_id: draft_id.clone() }),
             (Self::InReview { .. }, C::Submit) => Err(E::DraftUnderWay),
             (Self::Drafted { .. } | Self::InReview { .. }, C::Withdraw) => Ok(Self::Open),
-            (
-                Self::Open | Self::Waiting { .. } | Self::Drafted { .. } | Self::InReview { .. },
-                C::CauseGone,
-            ) => Ok(Self::Resolved { at_us: now_us }),
-            (
-                Self::Open | Self::Waiting { .. } | Self::Drafted { .. } | Self::InReview { .. },
-                C::CauseSeen { .. },
-            ) => Ok(self.clone()),
+            (Self::Open | Self::Waiting { .. } | Self::Drafted { .. } | Self::InReview { .. }, C::CauseGone) => {
+                Ok(Self::Resolved { at_us: now_us })
+            }
+            (Self::Open | Self::Waiting { .. } | Self::Drafted { .. } | Self::InReview { .. }, C::CauseSeen { .. }) => {
+                Ok(self.clone())
+            }
             (Self::Open | Self::Waiting { .. } | Self::Drafted { .. } | Self::InReview { .. }, C::Reopen) => {
                 Err(E::NotSettled)
             }
@@ -165,7 +191,13 @@ mod tests {
     const LIGHT: Weight = Weight { severity: 1, amount: Some(10) };
 
     fn dismissed() -> State {
-        State::Dismissed { reason: DismissReason::Acceptable, text: "ok".into(), by: "u".into(), at_us: 1, weight: LIGHT }
+        State::Dismissed {
+            reason: DismissReason::Acceptable,
+            text: "ok".into(),
+            by: "u".into(),
+            at_us: 1,
+            weight: LIGHT,
+        }
     }
 
     #[test]

@@ -89,7 +89,7 @@ struct Where {
 
 impl Where {
     fn new(filter: &Filter, caller: &Principal) -> Self {
-        let mut all = Self { text: "e.tenant_id = $1".into(), values: Vec::new() };
+        let mut all = Self { text: String::new(), values: Vec::new() };
         let seen: Vec<String> = caller
             .audiences()
             .into_iter()
@@ -141,8 +141,8 @@ impl Where {
         self.and(format!("{column} IN ({})", places.join(", ")));
     }
 
-    async fn rows(self, tx: &mut TenantTx, head: &str, tail: &str) -> sqlx::Result<Vec<sqlx::any::AnyRow>> {
-        let statement = format!("{head} FROM exception e WHERE {} {tail}", self.text);
+    async fn rows(self, tx: &mut TenantTx, columns: &str, tail: &str) -> sqlx::Result<Vec<sqlx::any::AnyRow>> {
+        let statement = format!("SELECT {columns} FROM exception e WHERE e.tenant_id = $1{} {tail}", self.text);
         let query = sqlx::query(AssertSqlSafe(statement)).bind(tx.tenant_text());
         let query = self.values.into_iter().fold(query, bulk::bind);
         query.fetch_all(tx.conn()).await
@@ -163,14 +163,16 @@ pub async fn list(
     let (order, beyond) = if high_first { ("DESC", "<") } else { ("ASC", ">") };
     if let Some(after) = after {
         let cursor = after.split_once('_').and_then(|(value, id)| Some((value.parse::<i64>().ok()?, id)));
-        let Some((value, id)) = cursor else { return Err(DetectError::Invalid("after is the next of the page before")) };
+        let Some((value, id)) = cursor else {
+            return Err(DetectError::Invalid("after is the next of the page before"));
+        };
         let (value, id) = (all.bind(value), all.bind(id.to_owned()));
         all.and(format!("({key} {beyond} {value} OR ({key} = {value} AND e.exception_id > {id}))"));
     }
     let limit_place = all.bind(limit + 1);
-    let head = format!("SELECT {COLUMNS}, {key}");
+    let columns = format!("{COLUMNS}, {key}");
     let tail = format!("ORDER BY {key} {order}, e.exception_id LIMIT {limit_place}");
-    let rows = all.rows(tx, &head, &tail).await?;
+    let rows = all.rows(tx, &columns, &tail).await?;
     let mut page = Vec::with_capacity(rows.len());
     let mut last = None;
     for row in rows.iter().take(usize::try_from(limit).unwrap_or(0)) {
@@ -187,7 +189,7 @@ pub async fn get(tx: &mut TenantTx, caller: &Principal, id: ExceptionId) -> Resu
     let mut all = Where::new(&Filter { states: every_state(), ..Filter::default() }, caller);
     let place = all.bind(id.to_string());
     all.and(format!("e.exception_id = {place}"));
-    let rows = all.rows(tx, &format!("SELECT {COLUMNS}"), "").await?;
+    let rows = all.rows(tx, COLUMNS, "").await?;
     rows.first().map(read).transpose()?.ok_or(DetectError::NotFound)
 }
 
@@ -197,8 +199,9 @@ fn every_state() -> Vec<String> {
 
 /// How many of each kind, and what is at stake; kinds in order of name.
 pub async fn counts(tx: &mut TenantTx, caller: &Principal, filter: &Filter) -> sqlx::Result<Vec<KindCount>> {
-    let head = "SELECT e.kind, e.currency, count(*), CAST(sum(e.amount) AS BIGINT)";
-    let rows = Where::new(filter, caller).rows(tx, head, "GROUP BY e.kind, e.currency ORDER BY e.kind, e.currency").await?;
+    let columns = "e.kind, e.currency, count(*), CAST(sum(e.amount) AS BIGINT)";
+    let rows =
+        Where::new(filter, caller).rows(tx, columns, "GROUP BY e.kind, e.currency ORDER BY e.kind, e.currency").await?;
     let mut counts: Vec<KindCount> = Vec::new();
     for row in &rows {
         let kind: String = row.try_get(0)?;
@@ -226,12 +229,12 @@ pub async fn groups(tx: &mut TenantTx, caller: &Principal, filter: &Filter, from
     let mut all = Where::new(filter, caller);
     all.and("e.group_id IS NOT NULL".into());
     let place = all.bind(if filter.group_id.is_some() { 1 } else { from });
-    let head = "SELECT e.group_id, e.kind, e.cause_what, e.cause_id, count(*), max(e.score), min(e.opened_at_us), min(e.currency), \
+    let columns = "e.group_id, e.kind, e.cause_what, e.cause_id, count(*), max(e.score), min(e.opened_at_us), min(e.currency), \
                 max(e.currency), CAST(sum(e.amount) AS BIGINT)";
     let tail = format!(
         "GROUP BY e.group_id, e.kind, e.cause_what, e.cause_id HAVING count(*) >= {place} ORDER BY max(e.score) DESC, e.group_id LIMIT 200"
     );
-    let rows = all.rows(tx, head, &tail).await?;
+    let rows = all.rows(tx, columns, &tail).await?;
     rows.iter()
         .map(|row| {
             let one_currency = row.try_get::<Option<String>, _>(7)? == row.try_get::<Option<String>, _>(8)?;

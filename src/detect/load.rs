@@ -1,7 +1,7 @@
 //! From SQL to what detectors see: records by id, number, reference or match key, as they are now or as they were at a past time.
 //!
 //! Past: the version of each record that was current then. Who refers to whom is read from today's links and checked against the past body;
-//! a record that was deleted since, or has changed what it refers to, is then not found beside another (it is found as a subject).
+//! a record that was deleted since is not found, one that has changed what it refers to is not found beside another.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -149,8 +149,11 @@ fn compare(
     now: Timestamp,
 ) -> Vec<Change> {
     let mut changes = Vec::new();
-    let mut before: HashMap<String, Stored> =
-        before.into_iter().filter(|one| decided(observed.rules, &one.kind)).map(|one| (one.kind.clone(), one)).collect();
+    let mut before: HashMap<String, Stored> = before
+        .into_iter()
+        .filter(|one| decided(observed.rules, &one.kind))
+        .map(|one| (one.kind.clone(), one))
+        .collect();
     for finding in observed.findings {
         let old = before.remove(&finding.kind);
         changes.push(present(tenant, settings, &observed.subject, finding, old, now));
@@ -217,7 +220,10 @@ fn present(
         let hours = settings.service_level_hours.hours(new.severity);
         new.due_at_us = new.opened_at_us + i64::from(hours) * 3_600_000_000;
     }
-    let same = new.facts_digest() == old.facts_digest() && new.audience == old.audience && new.state == old.state && old.present;
+    let same = new.facts_digest() == old.facts_digest()
+        && new.audience == old.audience
+        && new.state == old.state
+        && old.present;
     if same { Change::Same(old.id.to_string()) } else { Change::To(Box::new(new), None) }
 }
 

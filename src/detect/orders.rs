@@ -130,12 +130,15 @@ pub fn prices(out: &mut Out<'_>, view: &View) {
     let list = order.text("price_list").or_else(|| customer.and_then(|customer| customer.record.text("group")));
     let tolerance = Decimal::ONE_HUNDRED - out.scene.settings.limits.list_price_percent.0;
     for (at, line) in order.lines.iter().enumerate() {
-        let (Some(sku), Some(price)) = (line.get("sku").and_then(Value::as_text), line_money(line, "unit_price")) else {
+        let (Some(sku), Some(price)) = (line.get("sku").and_then(Value::as_text), line_money(line, "unit_price"))
+        else {
             continue;
         };
-        let rows = view.all(&prices_of(sku)).iter().filter(|row| in_force(&row.record, list, order.text("customer_id"), on));
+        let rows =
+            view.all(&prices_of(sku)).iter().filter(|row| in_force(&row.record, list, order.text("customer_id"), on));
         // The customer's own price comes before the list's.
-        let Some(row) = rows.max_by_key(|row| (row.record.text("customer_id").is_some(), row.record_id.as_str())) else {
+        let Some(row) = rows.max_by_key(|row| (row.record.text("customer_id").is_some(), row.record_id.as_str()))
+        else {
             continue;
         };
         let same = |name: &str| money(&row.record, name).filter(|money| money.currency() == price.currency());
@@ -143,9 +146,7 @@ pub fn prices(out: &mut Out<'_>, view: &View) {
         let overridden = line.get("note").and_then(Value::as_text).is_some_and(|note| !note.trim().is_empty());
         let (kind, limit) = match (same("floor_price"), same("unit_price")) {
             (Some(floor), _) if price.amount() < floor.amount() => (Kind::PriceBelowFloor, floor),
-            (_, Some(listed))
-                if !overridden && price.amount() * Decimal::ONE_HUNDRED < listed.amount() * tolerance =>
-            {
+            (_, Some(listed)) if !overridden && price.amount() * Decimal::ONE_HUNDRED < listed.amount() * tolerance => {
                 (Kind::PriceBelowList, listed)
             }
             _ => continue,
@@ -219,9 +220,10 @@ pub fn oversell(out: &mut Out<'_>, view: &View) {
 
 /// Units of a product that an open order still wants from a place.
 fn demand(order: &Record, sku: &str, place: &str) -> Decimal {
-    let lines = order.lines.iter().filter(|line| {
-        line.get("sku").and_then(Value::as_text) == Some(sku) && warehouse(order, line) == Some(place)
-    });
+    let lines = order
+        .lines
+        .iter()
+        .filter(|line| line.get("sku").and_then(Value::as_text) == Some(sku) && warehouse(order, line) == Some(place));
     if phase(order).is_open() { lines.map(wanted).sum() } else { Decimal::ZERO }
 }
 

@@ -36,7 +36,8 @@ pub fn parts(weighed: &Weighed) -> Vec<Part> {
         Severity::Critical => 60,
     };
     let money = weighed.at_stake.map_or(0, money_points);
-    let stake = weighed.at_stake.map_or("nothing is known to be at stake".to_owned(), |money| format!("{money} at stake"));
+    let stake =
+        weighed.at_stake.map_or("nothing is known to be at stake".to_owned(), |money| format!("{money} at stake"));
     vec![
         Part { name: "severity", points: severity, why: format!("severity {}", weighed.severity.as_str()) },
         Part { name: "money", points: money, why: stake },
@@ -86,7 +87,8 @@ mod tests {
 
     #[test]
     fn the_parts_add_up_and_say_why() {
-        let all = Weighed { severity: Severity::Critical, at_stake: "99999 EUR".parse().ok(), escalated: true, reopened: 2 };
+        let all =
+            Weighed { severity: Severity::Critical, at_stake: "99999 EUR".parse().ok(), escalated: true, reopened: 2 };
         assert_eq!(score(&all), 100);
         assert!(parts(&all).iter().all(|part| !part.why.is_empty()));
     }

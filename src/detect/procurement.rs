@@ -14,14 +14,16 @@ pub fn itself(out: &mut Out<'_>) {
     rejected(out);
     lines(out, Kind::PoShortReceived, |line| {
         let (received, ordered) = (line.get("quantity_received")?.as_decimal()?, number(line, "quantity"));
-        (received < ordered).then(|| ("quantity_received", ordered.normalize().to_string(), worth(line, ordered - received)))
+        (received < ordered)
+            .then(|| ("quantity_received", ordered.normalize().to_string(), worth(line, ordered - received)))
     });
     let percent = out.scene.settings.limits.over_receipt_percent.0;
     lines(out, Kind::PoOverReceived, |line| {
         let (received, ordered) = (line.get("quantity_received")?.as_decimal()?, number(line, "quantity"));
         let most = ordered * (Decimal::ONE_HUNDRED + percent);
         let limit = || format!("{} + {} %", ordered.normalize(), percent.normalize());
-        (received * Decimal::ONE_HUNDRED > most).then(|| ("quantity_received", limit(), worth(line, received - ordered)))
+        (received * Decimal::ONE_HUNDRED > most)
+            .then(|| ("quantity_received", limit(), worth(line, received - ordered)))
     });
     lines(out, Kind::ReceiptRejected, |line| {
         let rejected = number(line, "quantity_rejected");
@@ -37,11 +39,7 @@ pub fn itself(out: &mut Out<'_>) {
 }
 
 /// One finding for all lines that break a rule. `rule` gives the field, the limit and what is at stake.
-fn lines(
-    out: &mut Out<'_>,
-    kind: Kind,
-    rule: impl Fn(&Fields) -> Option<(&'static str, String, Option<Money>)>,
-) {
+fn lines(out: &mut Out<'_>, kind: Kind, rule: impl Fn(&Fields) -> Option<(&'static str, String, Option<Money>)>) {
     let (po, subject) = (out.record(), out.subject);
     let broken: Vec<_> = po.lines.iter().enumerate().filter_map(|(at, line)| Some((at, rule(line)?))).collect();
     if broken.is_empty() {
@@ -162,7 +160,8 @@ pub fn price(out: &mut Out<'_>, view: &View) {
     let most = Decimal::ONE_HUNDRED + out.scene.settings.limits.purchase_price_percent.0;
     let mut dear: Vec<(usize, Money, &Entry)> = Vec::new();
     for (at, line) in po.lines.iter().enumerate() {
-        let (Some(sku), Some(price)) = (line.get("sku").and_then(Value::as_text), line_money(line, "unit_price")) else {
+        let (Some(sku), Some(price)) = (line.get("sku").and_then(Value::as_text), line_money(line, "unit_price"))
+        else {
             continue;
         };
         let bought = view.all(&prices_of(sku)).iter().find(|row| {

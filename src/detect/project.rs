@@ -134,7 +134,9 @@ fn invoice_key(invoice: &Record) -> Option<String> {
     let supplier = invoice.text("supplier_id").filter(|id| !id.is_empty())?;
     let number: String = invoice.text("supplier_reference")?.chars().filter(|c| c.is_alphanumeric()).collect();
     let total = invoice.fields.get("total")?.as_money()?;
-    if number.is_empty() || matches!(word(invoice.text("status").unwrap_or("")).as_str(), "cancelled" | "canceled" | "void") {
+    if number.is_empty()
+        || matches!(word(invoice.text("status").unwrap_or("")).as_str(), "cancelled" | "canceled" | "void")
+    {
         return None;
     }
     Some(digest(&format!("invoice\n{supplier}\n{}\n{total}", number.to_uppercase())))

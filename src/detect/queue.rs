@@ -106,23 +106,14 @@ struct Current {
     audience: String,
 }
 
-/// What the changes came to.
-#[derive(Debug, Default)]
-pub struct Changes {
-    /// Records that are there.
-    pub live: Vec<String>,
-    /// Records that are gone.
-    pub gone: Vec<String>,
-}
-
-/// Brings the projections of changed records up to date and queues whom the changes concern.
-pub async fn follow(tx: &mut TenantTx, ids: &[String], calendar: &Calendar, now_us: i64) -> sqlx::Result<Changes> {
+/// Brings the projections of changed records up to date and queues whom the changes concern. Returns the records that are gone.
+pub async fn follow(tx: &mut TenantTx, ids: &[String], calendar: &Calendar, now_us: i64) -> sqlx::Result<Vec<String>> {
     if ids.is_empty() {
-        return Ok(Changes::default());
+        return Ok(Vec::new());
     }
     let before = before(tx, ids).await?;
     let current = current(tx, ids).await?;
-    let (live, gone): (Vec<String>, Vec<String>) = ids.iter().cloned().partition(|id| current.contains_key(id));
+    let gone: Vec<String> = ids.iter().filter(|id| !current.contains_key(*id)).cloned().collect();
     let mut reached = Reached::default();
     for record in before.values().chain(current.values().map(|current| &current.record)) {
         reached.add(record);
@@ -131,7 +122,7 @@ pub async fn follow(tx: &mut TenantTx, ids: &[String], calendar: &Calendar, now_
     bulk::execute_in(tx, head, &[], &gone, "").await?;
     project(tx, &current, calendar).await?;
     reached.queue(tx, now_us).await?;
-    Ok(Changes { live, gone })
+    Ok(gone)
 }
 
 /// The bodies that were looked at last.

@@ -64,7 +64,8 @@ pub fn settled_needs(rma: &Record) -> Vec<Need> {
 pub fn not_refunded(out: &mut Out<'_>, view: &View) {
     let (rma, subject) = (out.record(), out.subject);
     let received = rma.fields.get("received_at").and_then(|value| out.scene.calendar.day_of(value));
-    let refused = matches!(word(rma.text("status").unwrap_or("")).as_str(), "rejected" | "declined" | "cancelled" | "canceled");
+    let refused =
+        matches!(word(rma.text("status").unwrap_or("")).as_str(), "rejected" | "declined" | "cancelled" | "canceled");
     let settled = rma.fields.contains_key("refunded_at")
         || [K::Refund, K::CreditNote].into_iter().any(|kind| !view.all(&of_return(kind, rma)).is_empty());
     let Some(received) = received.filter(|_| !settled && !refused) else { return };
@@ -112,7 +113,8 @@ pub fn surge(out: &mut Out<'_>, view: &View) {
     if count < limits.surge_returns || count * fortnights < limits.surge_times.saturating_mul(before) {
         return;
     }
-    let limit = format!("{} and {} x baseline ({before} in {BASELINE_DAYS} days)", limits.surge_returns, limits.surge_times);
+    let limit =
+        format!("{} and {} x baseline ({before} in {BASELINE_DAYS} days)", limits.surge_returns, limits.surge_times);
     if let Some(finding) = out.report(Kind::ReturnSurge) {
         finding.fact(subject, "returns_last_14_days", count, limit);
         for rma in recent {

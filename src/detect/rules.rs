@@ -25,7 +25,13 @@ impl RuleSet {
 
     /// Every rule about records of a kind.
     pub fn about(kind: K) -> Self {
-        Self(Rule::ALL.iter().filter(|rule| rule.subject().is_none_or(|subject| subject == kind)).map(|rule| rule.bit()).sum())
+        Self(
+            Rule::ALL
+                .iter()
+                .filter(|rule| rule.subject().is_none_or(|subject| subject == kind))
+                .map(|rule| rule.bit())
+                .sum(),
+        )
     }
 }
 

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::calendar::Calendar;
 use super::custom::{CustomRule, RULES_MAX};
+use super::finding::days;
 use super::kind::{Kind, Severity};
 
 /// Everything a tenant can set. Every field has a default; unknown fields are refused.
@@ -171,6 +172,74 @@ limits! {
     surge_times: i64 = 3, 1_000;
 }
 
+impl Limits {
+    /// The limit of a built-in kind as its rule's sentence says it; `None`: the rule names none.
+    pub fn words(&self, kind: Kind) -> Option<String> {
+        let percent = |percent: Percent| format!("{} %", percent.0.normalize());
+        Some(match kind {
+            Kind::PaymentHold => days(self.payment_hold_days),
+            Kind::FraudHold => days(self.fraud_hold_days),
+            Kind::CreditHold => days(self.credit_hold_days),
+            Kind::OrderUnreleased => format!("{} working days", self.release_working_days),
+            Kind::PriceBelowList => percent(self.list_price_percent),
+            Kind::DuplicateOrder => format!("{} hours", self.duplicate_order_hours),
+            Kind::LateAgainstPromise => days(self.late_grace_days),
+            Kind::TrackingStalled => days(self.tracking_days),
+            Kind::PickedNotShipped => days(self.picked_days),
+            Kind::PartialOverdue => days(self.partial_days),
+            Kind::SplitBeyondPolicy => {
+                format!("{} shipments for consumers, {} for trade", self.shipments_consumer, self.shipments_trade)
+            }
+            Kind::DeliveredNotInvoiced => days(self.invoice_days),
+            Kind::CountVariance => format!("{} or less than {} units", percent(self.count_percent), self.count_units),
+            Kind::QuarantineOverdue => days(self.quarantine_days),
+            Kind::ReturnPendingOverdue => days(self.return_pending_days),
+            Kind::PoUnacknowledged => days(self.acknowledge_days),
+            Kind::PoLate => days(self.supplier_grace_days),
+            Kind::PoOverReceived => percent(self.over_receipt_percent),
+            Kind::PoLowCreditSupplier => self.supplier_credit_rating.to_string(),
+            Kind::PoPriceVariance => percent(self.purchase_price_percent),
+            Kind::MatchPrice => percent(self.match_price_percent),
+            Kind::MatchTax => self.match_tax_amount.0.to_string(),
+            Kind::MatchFreight => {
+                format!("{} or {}, whichever is more", percent(self.match_freight_percent), self.match_freight_amount.0)
+            }
+            Kind::ReceivableOverdue => days(self.receivable_days),
+            Kind::PaymentUnapplied => days(self.unapplied_days),
+            Kind::PaymentShort => self.short_payment_amount.0.to_string(),
+            Kind::RefundNotIssued => days(self.refund_days),
+            Kind::ReturnPastWindow => format!(
+                "{} of delivery, {} for trade",
+                days(self.return_window_consumer_days),
+                days(self.return_window_trade_days)
+            ),
+            Kind::ReturnSurge => {
+                format!("{} in 14 days or {} times their own baseline", self.surge_returns, self.surge_times)
+            }
+            Kind::AddressIncomplete
+            | Kind::AddressUndeliverable
+            | Kind::LineBackordered
+            | Kind::Oversell
+            | Kind::PriceBelowFloor
+            | Kind::NegativeStock
+            | Kind::ChannelAboveAvailable
+            | Kind::BelowSafetyStock
+            | Kind::ReservationWithoutOrder
+            | Kind::PoShortReceived
+            | Kind::ReceiptRejected
+            | Kind::PoStockMismatch
+            | Kind::PoRejected
+            | Kind::PoInactiveSupplier
+            | Kind::PoBlockedSupplier
+            | Kind::PoShippedAfterDue
+            | Kind::BelowReorderPoint
+            | Kind::MatchQuantity
+            | Kind::DuplicateSupplierInvoice
+            | Kind::RefundAbovePaid => return None,
+        })
+    }
+}
+
 /// Customer groups that count as consumers; every other group is trade.
 pub const CONSUMER_GROUPS: [&str; 3] = ["retail", "consumer", "private"];
 
@@ -275,10 +344,19 @@ mod tests {
     #[test]
     fn the_defaults_are_valid_and_what_is_not_set_stays_default() {
         Settings::default().check().unwrap();
-        let set: Settings = serde_json::from_str(r#"{"limits":{"credit_hold_days":9,"match_tax_amount":"0.10"}}"#).unwrap();
+        let set: Settings =
+            serde_json::from_str(r#"{"limits":{"credit_hold_days":9,"match_tax_amount":"0.10"}}"#).unwrap();
         assert_eq!((set.limits.credit_hold_days, set.limits.fraud_hold_days), (9, 2));
         assert_eq!(set.limits.match_tax_amount.0, Decimal::from_str_exact("0.10").unwrap());
         assert!(serde_json::from_str::<Settings>(r#"{"limits":{"credit_hold_dayz":9}}"#).is_err());
+    }
+
+    #[test]
+    fn a_rule_names_a_limit_exactly_when_there_is_one() {
+        let limits = Limits::default();
+        for kind in Kind::ALL {
+            assert_eq!(limits.words(kind).is_some(), kind.spec().rule.contains("{limit}"), "{kind}");
+        }
     }
 
     #[test]

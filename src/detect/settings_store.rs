@@ -13,10 +13,11 @@ use crate::store::TenantTx;
 
 /// The settings in force and their version; version 0 is the defaults.
 pub async fn current(tx: &mut TenantTx) -> sqlx::Result<(i64, Settings)> {
-    let row = sqlx::query("SELECT version, body FROM detect_setting WHERE tenant_id = $1 ORDER BY version DESC LIMIT 1")
-        .bind(tx.tenant_text())
-        .fetch_optional(tx.conn())
-        .await?;
+    let row =
+        sqlx::query("SELECT version, body FROM detect_setting WHERE tenant_id = $1 ORDER BY version DESC LIMIT 1")
+            .bind(tx.tenant_text())
+            .fetch_optional(tx.conn())
+            .await?;
     let Some(row) = row else { return Ok((0, Settings::default())) };
     let body: String = row.try_get(1)?;
     match serde_json::from_str(&body) {
@@ -44,14 +45,16 @@ pub async fn put(
     }
     let body = canonical::to_text(&json!(settings));
     let next = version + 1;
-    sqlx::query("INSERT INTO detect_setting (tenant_id, version, body, actor_id, set_at_us) VALUES ($1, $2, $3, $4, $5)")
-        .bind(tx.tenant_text())
-        .bind(next)
-        .bind(body.clone())
-        .bind(actor.id.clone())
-        .bind(now.as_microsecond())
-        .execute(tx.conn())
-        .await?;
+    sqlx::query(
+        "INSERT INTO detect_setting (tenant_id, version, body, actor_id, set_at_us) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(tx.tenant_text())
+    .bind(next)
+    .bind(body.clone())
+    .bind(actor.id.clone())
+    .bind(now.as_microsecond())
+    .execute(tx.conn())
+    .await?;
     let records = queue::queue_all(tx, now.as_microsecond()).await?;
     let event = Event {
         actor,

@@ -53,7 +53,8 @@ pub fn scarce(out: &mut Out<'_>, view: &View) {
         (None, Some(reorder)) => (Kind::BelowReorderPoint, reorder),
         (None, None) => return,
     };
-    let missing = product.fields.get("list_price").and_then(Value::as_money).and_then(|price| value(price, limit - on_hand));
+    let missing =
+        product.fields.get("list_price").and_then(Value::as_money).and_then(|price| value(price, limit - on_hand));
     if let Some(finding) = out.report(kind) {
         finding.fact(subject, "on_hand", on_hand.normalize(), limit.normalize()).stake(missing);
         for level in levels {
@@ -128,10 +129,13 @@ pub fn reservation(out: &mut Out<'_>, view: &View) {
 pub fn count(out: &mut Out<'_>) {
     let (count, subject) = (out.record(), out.subject);
     let status = super::project::word(count.text("status").unwrap_or("open"));
-    let (expected, counted) = (number(&count.fields, "expected"), count.fields.get("counted").and_then(Value::as_decimal));
-    let variance = count.fields.get("variance").and_then(Value::as_decimal).or(counted.map(|counted| counted - expected));
+    let (expected, counted) =
+        (number(&count.fields, "expected"), count.fields.get("counted").and_then(Value::as_decimal));
+    let variance =
+        count.fields.get("variance").and_then(Value::as_decimal).or(counted.map(|counted| counted - expected));
     let limits = &out.scene.settings.limits;
-    let Some(variance) = variance.filter(|_| !matches!(status.as_str(), "posted" | "closed" | "adjusted" | "done")) else {
+    let Some(variance) = variance.filter(|_| !matches!(status.as_str(), "posted" | "closed" | "adjusted" | "done"))
+    else {
         return;
     };
     let share = variance.abs() * Decimal::ONE_HUNDRED > limits.count_percent.0 * expected;

@@ -11,7 +11,7 @@ use super::finding::{Fact, kind_label};
 use super::lifecycle::State;
 use super::list::{Filter, Group, groups, list};
 use super::stored::{COLUMNS, Stored, read};
-use super::{DetectError, Kind, Sort, calendar, project, settings_store};
+use super::{DetectError, Kind, Sort, project, settings_store};
 use crate::access::Principal;
 use crate::answer::{UnitKind, shown, stem_set, units};
 use crate::config::RetrieveConfig;
@@ -110,20 +110,17 @@ struct About {
     options: Vec<String>,
 }
 
-async fn about(tx: &mut TenantTx, kind: &str, facts: &[Fact], costs: bool) -> Result<About, DetectError> {
-    let limit = facts.iter().find(|fact| !fact.limit.is_empty()).map(|fact| {
-        if fact.cost && !costs { "the limit".to_owned() } else { fact.limit.clone() }
-    });
+async fn about(tx: &mut TenantTx, kind: &str) -> sqlx::Result<About> {
+    let (_, settings) = settings_store::current(tx).await?;
     if let Some(kind) = Kind::parse(kind) {
         let spec = kind.spec();
         return Ok(About {
             title: spec.title.to_owned(),
-            rule: spec.rule.replace("{limit}", limit.as_deref().unwrap_or("the limit")),
+            rule: spec.rule.replace("{limit}", &settings.limits.words(kind).unwrap_or_default()),
             topic: spec.topic.to_owned(),
             options: spec.options.iter().map(ToString::to_string).collect(),
         });
     }
-    let (_, settings) = settings_store::current(tx).await?;
     let rule = settings.rules.into_iter().find(|rule| rule.kind() == kind);
     let (title, expression) = rule.map_or((kind.to_owned(), String::new()), |rule| (rule.title, rule.expression));
     Ok(About { topic: title.clone(), title, rule: format!("Own rule: {expression}"), options: Vec::new() })
@@ -133,7 +130,7 @@ async fn about(tx: &mut TenantTx, kind: &str, facts: &[Fact], costs: bool) -> Re
 pub async fn of_exception(sources: &Sources<'_>, one: &Stored) -> Result<Summary, DetectError> {
     let costs = sources.caller.roles.iter().any(|role| role.sees_costs());
     let mut tx = sources.store.begin_read(sources.caller.tenant).await?;
-    let about = about(&mut tx, &one.kind, &one.facts, costs).await?;
+    let about = about(&mut tx, &one.kind).await?;
     let what_happened = statements(&mut tx, sources.caller, one, costs).await?;
     let similar = similar(&mut tx, sources.caller, one).await?;
     let day = policy_day(&mut tx, sources, one).await?;
@@ -162,7 +159,7 @@ pub async fn of_group(sources: &Sources<'_>, group_id: &str) -> Result<Summary, 
     let group = groups(&mut tx, sources.caller, &filter, 1).await?.into_iter().next().ok_or(DetectError::NotFound)?;
     let (members, _) = list(&mut tx, sources.caller, &filter, Sort::Priority, None, MEMBERS_MAX).await?;
     let first = members.first().ok_or(DetectError::NotFound)?;
-    let about = about(&mut tx, &group.kind, &first.facts, costs).await?;
+    let about = about(&mut tx, &group.kind).await?;
     let mut what_happened = vec![Statement { text: in_one_sentence(&about, &group), citation: None }];
     for member in &members {
         what_happened.extend(statements(&mut tx, sources.caller, member, costs).await?.into_iter().take(1));
@@ -189,7 +186,10 @@ pub async fn of_group(sources: &Sources<'_>, group_id: &str) -> Result<Summary, 
 fn in_one_sentence(about: &About, group: &Group) -> String {
     let stake: Vec<String> = group.at_stake.iter().map(ToString::to_string).collect();
     let stake = if stake.is_empty() { String::new() } else { format!(", {} at stake", stake.join(" and ")) };
-    format!("{} cases of \"{}\" have the {} {} in common{stake}.", group.count, about.title, group.cause.what, group.cause.id)
+    format!(
+        "{} cases of \"{}\" have the {} {} in common{stake}.",
+        group.count, about.title, group.cause.what, group.cause.id
+    )
 }
 
 /// One sentence per fact, with the place of the field on the record's card.
@@ -201,8 +201,10 @@ async fn statements(
 ) -> Result<Vec<Statement>, DetectError> {
     let mut all = Vec::new();
     for fact in &one.facts {
-        let involved =
-            one.involved.iter().find(|record| record.kind == fact.record_kind && record.external_id == fact.external_id);
+        let involved = one
+            .involved
+            .iter()
+            .find(|record| record.kind == fact.record_kind && record.external_id == fact.external_id);
         let citation = match involved.and_then(|record| record.record_id.parse::<RecordId>().ok()) {
             Some(id) => place_of(tx, caller, id, fact).await?,
             None => None,
@@ -229,12 +231,7 @@ fn sentence(fact: &Fact, costs: bool) -> String {
     format!("{subject} {}: {label}{line} is {value}{limit}.", fact.external_id)
 }
 
-async fn place_of(
-    tx: &mut TenantTx,
-    caller: &Principal,
-    id: RecordId,
-    fact: &Fact,
-) -> sqlx::Result<Option<Place>> {
+async fn place_of(tx: &mut TenantTx, caller: &Principal, id: RecordId, fact: &Fact) -> sqlx::Result<Option<Place>> {
     for card in document::cards_of(tx, id, &caller.audiences()).await? {
         let Some(span) = card.spans.iter().find(|span| span.path == fact.field) else { continue };
         let Some(quote) = card.text.get(span.start..span.end) else { continue };
@@ -280,7 +277,7 @@ async fn find(tx: &mut TenantTx, record_id: &str, audiences: &[String]) -> sqlx:
 async fn quotes(sources: &Sources<'_>, about: &About, kind: &str, day: Date) -> Result<Vec<Place>, DetectError> {
     let steps = kind == "runbook";
     // Runbooks are instructions of today.
-    let on = if steps { calendar::add_days(sources.today, 0) } else { day };
+    let on = if steps { sources.today } else { day };
     let query = Query {
         text: format!("{} {}", about.title, about.topic),
         kinds: Some(vec![kind.to_owned()]),

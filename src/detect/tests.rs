@@ -47,7 +47,8 @@ impl Company {
             for name in project::own_names(&entry.record) {
                 push(by_id.entry((entry.record.kind, name)).or_default());
             }
-            let targets: BTreeSet<_> = entry.record.links().into_iter().map(|link| (link.kind, link.external_id)).collect();
+            let targets: BTreeSet<_> =
+                entry.record.links().into_iter().map(|link| (link.kind, link.external_id)).collect();
             for (kind, id) in targets {
                 push(by_target.entry((entry.record.kind, kind, id)).or_default());
             }
@@ -76,14 +77,16 @@ impl Company {
 
     /// Everything that the rules report on a day.
     fn judged(&self, settings: Settings, today: Date) -> Vec<Observed> {
-        let active = Active::new(0, settings);
+        let active = Active::new(settings);
         let noon = today.at(12, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
         let scene = active.scene(noon);
-        let mut view = View::default();
+        let (mut view, mut asked) = (View::default(), BTreeSet::new());
         for entry in &self.entries {
             let about = RuleSet::about(entry.record.kind);
-            for need in Rule::ALL.into_iter().filter(|rule| about.has(*rule)).flat_map(|rule| rule.needs(&entry.record, today)) {
-                if !view.has(&need) {
+            for need in
+                Rule::ALL.into_iter().filter(|rule| about.has(*rule)).flat_map(|rule| rule.needs(&entry.record, today))
+            {
+                if asked.insert(need.clone()) {
                     let found = self.find(&need, &active);
                     view.insert(need, found);
                 }
@@ -126,7 +129,8 @@ fn the_demo_companys_planted_cases_are_found_and_nothing_else() {
         let company = demo::generate(as_of, seed);
         let files = company.files();
         let mapping = files.iter().find(|(path, _)| path == "mapping.toml").unwrap();
-        let observed = Company::new(read(std::str::from_utf8(&mapping.1).unwrap(), &files)).judged(Settings::default(), as_of);
+        let observed =
+            Company::new(read(std::str::from_utf8(&mapping.1).unwrap(), &files)).judged(Settings::default(), as_of);
         let planted: Cases =
             company.planted.exceptions.iter().map(|case| (case.kind.to_owned(), case.ids[0].clone())).collect();
         let found = cases(&observed);
@@ -136,13 +140,19 @@ fn the_demo_companys_planted_cases_are_found_and_nothing_else() {
         assert_eq!(planted.iter().map(|(kind, _)| kind).collect::<BTreeSet<_>>().len(), 47);
         // The facts name the field that was planted, and every other record of the case is among those involved.
         for case in &company.planted.exceptions {
-            let one = observed.iter().find(|one| one.subject.record.external_id == case.ids[0] && one.subject.record.kind.as_str() == case.record_kind);
+            let one = observed.iter().find(|one| {
+                one.subject.record.external_id == case.ids[0] && one.subject.record.kind.as_str() == case.record_kind
+            });
             let finding = one.and_then(|one| one.findings.iter().find(|finding| finding.kind == case.kind)).unwrap();
             for other in &case.ids[1..] {
                 assert!(finding.involved.iter().any(|record| record.external_id == *other), "{case:?}");
             }
             let fields: Vec<&str> = finding.facts.iter().map(|fact| fact.field.as_str()).collect();
-            let own = case.facts.iter().map(|fact| fact.field.as_str()).find(|field| !field.contains("supplier.") && *field != "customer.credit_used");
+            let own = case
+                .facts
+                .iter()
+                .map(|fact| fact.field.as_str())
+                .find(|field| !field.contains("supplier.") && *field != "customer.credit_used");
             assert!(own.is_none_or(|field| fields.contains(&field)), "{case:?}: {fields:?}");
         }
         // Groups: the members share the cause.
@@ -151,7 +161,8 @@ fn the_demo_companys_planted_cases_are_found_and_nothing_else() {
                 .members
                 .iter()
                 .map(|id| {
-                    let one = observed.iter().find(|one| one.subject.record.external_id == *id && !one.findings.is_empty());
+                    let one =
+                        observed.iter().find(|one| one.subject.record.external_id == *id && !one.findings.is_empty());
                     one.unwrap().findings[0].cause.clone().unwrap()
                 })
                 .collect();
@@ -243,7 +254,7 @@ fn a_record_is_looked_at_again_on_the_day_its_verdict_changes() {
     }
     order.fields.insert("hold_since".into(), Value::Date(date(2026, 3, 1)));
     let company = Company::new(vec![order]);
-    let active = Active::new(0, Settings::default());
+    let active = Active::new(Settings::default());
     let look = |day: Date| {
         let at = active.calendar.start(day).unwrap();
         let about = RuleSet::about(RecordKind::Order);

@@ -65,10 +65,6 @@ impl View {
         self.found.insert(need, entries);
     }
 
-    pub fn has(&self, need: &Need) -> bool {
-        self.found.contains_key(need)
-    }
-
     /// What was found; nothing when it was not asked for.
     pub fn all(&self, need: &Need) -> &[Arc<Entry>] {
         self.found.get(need).map_or(&[], Vec::as_slice)
@@ -78,10 +74,6 @@ impl View {
     pub fn one(&self, near: &Entry, kind: RecordKind, id: &str) -> Option<&Arc<Entry>> {
         let found = self.all(&Need::One(kind, id.to_owned()));
         found.iter().find(|entry| entry.source_id == near.source_id).or_else(|| found.first())
-    }
-
-    pub fn referring(&self, kind: RecordKind, target: RecordKind, id: &str, only: Only) -> &[Arc<Entry>] {
-        self.all(&Need::Referring { kind, target, id: id.to_owned(), only })
     }
 }
 

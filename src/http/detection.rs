@@ -90,10 +90,9 @@ async fn run_backtest(
 ) -> Result<Json<BacktestPage>, Problem> {
     let as_of: Timestamp =
         body.as_of.parse().map_err(|_| Problem::unprocessable("invalid", "as_of is an RFC 3339 time"))?;
-    let kind: RecordKind = body
-        .record_kind
-        .parse()
-        .map_err(|error: ingest::record::UnknownKind| Problem::unprocessable("invalid", format!("record_kind {error}")))?;
+    let kind: RecordKind = body.record_kind.parse().map_err(|error: ingest::record::UnknownKind| {
+        Problem::unprocessable("invalid", format!("record_kind {error}"))
+    })?;
     if let Some(settings) = &body.settings {
         settings.check().map_err(detect::DetectError::from)?;
     }

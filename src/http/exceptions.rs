@@ -16,8 +16,8 @@ use super::records::sees_costs;
 use super::routes::{Access, EVERYONE, Route};
 use crate::access::{Principal, Role};
 use crate::detect::{
-    self, Act, Cause, DetectError, DismissReason, Domain, Fact, Filter, Group, Involved, Kind, KindCount, Part, Severity,
-    Sort, Stored, Summary,
+    self, Act, Cause, DetectError, DismissReason, Domain, Fact, Filter, Group, Involved, Kind, KindCount, Part,
+    Severity, Sort, Stored, Summary,
 };
 use crate::ids::{ExceptionId, UserId};
 
@@ -82,7 +82,11 @@ impl ExceptionQuery {
     fn filter(&self, caller: &Principal) -> Result<Filter, Problem> {
         let wrong = |what: &str| Problem::unprocessable("invalid", format!("{what} has an unknown name"));
         let list = |text: &Option<String>| -> Vec<String> {
-            text.iter().flat_map(|text| text.split(',')).map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+            text.iter()
+                .flat_map(|text| text.split(','))
+                .map(|name| name.trim().to_owned())
+                .filter(|name| !name.is_empty())
+                .collect()
         };
         let states = list(&self.state);
         let known = ["open", "waiting", "drafted", "in_review", "resolved", "dismissed"];

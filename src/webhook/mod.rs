@@ -33,10 +33,11 @@ pub enum WebhookError {
 
 /// Queues one message for each endpoint that wants the event.
 pub async fn enqueue(tx: &mut TenantTx, event: &str, data: Value, now: Timestamp) -> sqlx::Result<()> {
-    let rows = sqlx::query("SELECT endpoint_id, events FROM webhook_endpoint WHERE tenant_id = $1 AND disabled_at_us IS NULL")
-        .bind(tx.tenant_text())
-        .fetch_all(tx.conn())
-        .await?;
+    let rows =
+        sqlx::query("SELECT endpoint_id, events FROM webhook_endpoint WHERE tenant_id = $1 AND disabled_at_us IS NULL")
+            .bind(tx.tenant_text())
+            .fetch_all(tx.conn())
+            .await?;
     let body = canonical::to_text(&json!({ "type": event, "timestamp": now.to_string(), "data": data }));
     let mut deliveries = Vec::new();
     for row in &rows {

@@ -61,7 +61,11 @@ enum Outcome {
     Delivered(u16),
     /// 410: the receiver wants no more.
     Gone,
-    Failed { status: Option<u16>, error: String, retry_after_s: Option<i64> },
+    Failed {
+        status: Option<u16>,
+        error: String,
+        retry_after_s: Option<i64>,
+    },
 }
 
 impl Sender {

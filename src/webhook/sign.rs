@@ -14,7 +14,8 @@ mod tests {
     #[test]
     fn a_message_is_signed_as_the_specifications_example_is() {
         let body = br#"{"test": 2432232314}"#;
-        let signed = signature("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body);
+        let signed =
+            signature("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body);
         assert_eq!(signed.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
         assert_eq!(signature("whsec_%%%", "msg", 1, body), None);
     }

@@ -71,7 +71,7 @@ fn body(route: &str) -> Option<Value> {
         "POST /v1/exceptions/{exception_id}/link" => json!({ "ticket": "T-1" }),
         "PUT /v1/detection/settings" => json!({ "settings": { "limits": { "credit_hold_days": 5 } } }),
         "POST /v1/detection:backtest" => json!({ "as_of": "2026-03-02T09:00:00Z", "record_kind": "order" }),
-        "POST /v1/webhooks" => json!({ "url": "https://example.com/hook", "events": ["exception.opened"] }),
+        "POST /v1/webhooks" => json!({ "url": "https://hooks.invalid/hook", "events": ["exception.escalated"] }),
         "PATCH /v1/operator/tenants/{tenant_id}" => json!({ "suspended": false }),
         "PUT /v1/operator/tenants/{tenant_id}/quota" => json!({ "token_limit": 1_000_000 }),
         _ => return None,

@@ -22,10 +22,14 @@ impl TestApp {
         for kind in countersign::detect::SUBJECT_KINDS {
             let mut after = Value::Null;
             loop {
-                let body = json!({ "as_of": as_of, "record_kind": kind.as_str(), "after": after, "settings": settings });
+                let body =
+                    json!({ "as_of": as_of, "record_kind": kind.as_str(), "after": after, "settings": settings });
                 let page = self.post(self.a.key("auditor"), "/v1/detection:backtest", &body).await.ok().json();
                 for case in page["cases"].as_array().unwrap() {
-                    cases.insert((case["kind"].as_str().unwrap().to_owned(), case["external_id"].as_str().unwrap().to_owned()));
+                    cases.insert((
+                        case["kind"].as_str().unwrap().to_owned(),
+                        case["external_id"].as_str().unwrap().to_owned(),
+                    ));
                 }
                 after = page["next"].clone();
                 if after.is_null() {
@@ -50,10 +54,14 @@ async fn the_demo_company_through_the_api_has_the_planted_exceptions_and_no_othe
     app.app.clock.advance(noon.duration_since(app.app.clock.now()));
     let company = demo::generate(as_of, demo::DEFAULT_SEED);
     let files = company.files();
-    let mapping = Mapping::parse(std::str::from_utf8(&files.iter().find(|(path, _)| path == "mapping.toml").unwrap().1).unwrap()).unwrap();
+    let mapping =
+        Mapping::parse(std::str::from_utf8(&files.iter().find(|(path, _)| path == "mapping.toml").unwrap().1).unwrap())
+            .unwrap();
     let sources: Vec<SourceFile<'_>> = files
         .iter()
-        .filter(|(path, _)| mapping.uses(path) && !path.ends_with(".md") && !path.starts_with("ticket") && !path.starts_with("tracking"))
+        .filter(|(path, _)| {
+            mapping.uses(path) && !path.ends_with(".md") && !path.starts_with("ticket") && !path.starts_with("tracking")
+        })
         .map(|(path, bytes)| SourceFile { path, bytes })
         .collect();
     let mut records = Vec::new();
@@ -66,7 +74,14 @@ async fn the_demo_company_through_the_api_has_the_planted_exceptions_and_no_othe
     let stride = 7_919;
     let count = records.len();
     let shuffled: Vec<Value> = (0..count).map(|n| records[n * stride % count].clone()).collect();
-    assert_eq!(shuffled.iter().map(|record| record["external_id"].to_string() + &record["kind"].to_string()).collect::<BTreeSet<_>>().len(), count);
+    assert_eq!(
+        shuffled
+            .iter()
+            .map(|record| record["external_id"].to_string() + &record["kind"].to_string())
+            .collect::<BTreeSet<_>>()
+            .len(),
+        count
+    );
     for portion in shuffled.chunks(1_000) {
         let reply = app.push_records(app.a.key("integration"), "demo", portion).await.ok().json();
         assert_eq!(reply["rejected"], json!([]));
@@ -76,9 +91,13 @@ async fn the_demo_company_through_the_api_has_the_planted_exceptions_and_no_othe
     let mut found = BTreeSet::new();
     let mut after = String::new();
     loop {
-        let page = app.get(app.a.key("admin"), &format!("/v1/exceptions?limit=200&sort=oldest{after}")).await.ok().json();
+        let page =
+            app.get(app.a.key("admin"), &format!("/v1/exceptions?limit=200&sort=oldest{after}")).await.ok().json();
         for one in page["exceptions"].as_array().unwrap() {
-            found.insert((one["kind"].as_str().unwrap().to_owned(), one["subject"]["external_id"].as_str().unwrap().to_owned()));
+            found.insert((
+                one["kind"].as_str().unwrap().to_owned(),
+                one["subject"]["external_id"].as_str().unwrap().to_owned(),
+            ));
         }
         match page["next"].as_str() {
             Some(next) => after = format!("&after={next}"),
@@ -89,12 +108,18 @@ async fn the_demo_company_through_the_api_has_the_planted_exceptions_and_no_othe
         company.planted.exceptions.iter().map(|case| (case.kind.to_owned(), case.ids[0].clone())).collect();
     let of_seed = [("address_undeliverable".to_owned(), "SO-1042".to_owned())];
     found.retain(|case| !of_seed.contains(case));
-    let (missing, wrong): (Vec<_>, Vec<_>) = (planted.difference(&found).collect(), found.difference(&planted).collect());
+    let (missing, wrong): (Vec<_>, Vec<_>) =
+        (planted.difference(&found).collect(), found.difference(&planted).collect());
     assert!(missing.is_empty() && wrong.is_empty(), "missing {missing:#?}\nwrong {wrong:#?}");
     // What is planted as a group is one.
     let groups = app.get(app.a.key("admin"), "/v1/exception-groups").await.ok().json();
-    for (kind, cause) in [("po_late", "supplier"), ("tracking_stalled", "carrier"), ("receivable_overdue", "customer")] {
-        let found = groups["groups"].as_array().unwrap().iter().any(|group| group["kind"] == kind && group["cause"]["what"] == cause);
+    for (kind, cause) in [("po_late", "supplier"), ("tracking_stalled", "carrier"), ("receivable_overdue", "customer")]
+    {
+        let found = groups["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|group| group["kind"] == kind && group["cause"]["what"] == cause);
         assert!(found, "{kind}: {groups}");
     }
     // The back-test over the same moment sees the same.
@@ -123,7 +148,10 @@ async fn a_back_test_sees_the_past_as_it_was_known_and_writes_nothing(
     let counts = async || {
         let mut counts = BTreeMap::new();
         for table in tables {
-            counts.insert(table, app.count(app.a.id(), &format!("SELECT count(*) FROM {table} WHERE tenant_id = $1")).await);
+            counts.insert(
+                table,
+                app.count(app.a.id(), &format!("SELECT count(*) FROM {table} WHERE tenant_id = $1")).await,
+            );
         }
         counts
     };
@@ -145,10 +173,17 @@ async fn a_back_test_sees_the_past_as_it_was_known_and_writes_nothing(
     let then = BTreeSet::from([case("credit_hold_overdue", "SO-1"), case("po_blocked_supplier", "PO-1")]);
     assert_eq!(seen["2026-03-02T12:00:00Z"], then);
     assert_eq!(seen["2026-03-03T12:00:00Z"], BTreeSet::new());
-    assert_eq!(seen["2026-03-09T12:00:00Z"], BTreeSet::from([case("credit_hold_overdue", "SO-2")]), "as time will have it");
+    assert_eq!(
+        seen["2026-03-09T12:00:00Z"],
+        BTreeSet::from([case("credit_hold_overdue", "SO-2")]),
+        "as time will have it"
+    );
     assert_eq!(seen["2026-03-09T13:00:00Z"], BTreeSet::new(), "under proposed limits");
     assert_eq!(counts().await, before);
-    for bad in [json!({ "as_of": "yesterday", "record_kind": "order" }), json!({ "as_of": "2026-03-01T00:00:00Z", "record_kind": "house" })] {
+    for bad in [
+        json!({ "as_of": "yesterday", "record_kind": "order" }),
+        json!({ "as_of": "2026-03-01T00:00:00Z", "record_kind": "house" }),
+    ] {
         app.post(app.a.key("admin"), "/v1/detection:backtest", &bad).await.refused(422, "/problems/invalid");
     }
 }

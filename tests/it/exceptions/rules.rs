@@ -28,9 +28,14 @@ async fn what_changes_elsewhere_is_noticed_on_the_record_it_concerns(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(app) = TestApp::new(engine).await else { return };
-    let supplier = |blocked: bool| record("supplier", "S-1", json!({ "name": "Kiln", "active": true, "blocked": blocked }));
-    let mut po = record("purchase_order", "PO-1", json!({ "status": "acknowledged", "supplier_id": "S-1", "total": "500.00 EUR",
-        "subtotal": "400.00 EUR", "tax": "84.00 EUR", "freight": "0.00 EUR" }));
+    let supplier =
+        |blocked: bool| record("supplier", "S-1", json!({ "name": "Kiln", "active": true, "blocked": blocked }));
+    let mut po = record(
+        "purchase_order",
+        "PO-1",
+        json!({ "status": "acknowledged", "supplier_id": "S-1", "total": "500.00 EUR",
+        "subtotal": "400.00 EUR", "tax": "84.00 EUR", "freight": "0.00 EUR" }),
+    );
     po["lines"] = json!([{ "line_number": "1", "sku": "SKU-9", "quantity": 10, "unit_price": "40.00 EUR", "quantity_received": 10 }]);
     app.push(&[supplier(false), po.clone()]).await;
     assert!(app.kinds_of("PO-1").await.is_empty());
@@ -41,9 +46,13 @@ async fn what_changes_elsewhere_is_noticed_on_the_record_it_concerns(
 
     // Three-way match: the invoice is judged again when the receipt changes, and a second invoice for the same goods is.
     let bill = |id: &str, reference: &str, date: &str| {
-        let mut bill = record("supplier_invoice", id, json!({ "supplier_id": "S-1", "supplier_reference": reference,
+        let mut bill = record(
+            "supplier_invoice",
+            id,
+            json!({ "supplier_id": "S-1", "supplier_reference": reference,
             "purchase_order_number": "PO-1", "invoice_date": date, "subtotal": "400.00 EUR", "tax": "84.00 EUR",
-            "freight": "0.00 EUR", "total": "484.00 EUR" }));
+            "freight": "0.00 EUR", "total": "484.00 EUR" }),
+        );
         bill["lines"] = json!([{ "line_number": "1", "sku": "SKU-9", "quantity": 10, "unit_price": "40.00 EUR" }]);
         bill
     };
@@ -67,12 +76,19 @@ async fn what_changes_elsewhere_is_noticed_on_the_record_it_concerns(
 async fn stock_orders_and_reservations_are_judged_together(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
     let Some(app) = TestApp::new(engine).await else { return };
     let order = |id: &str, quantity: i64, status: &str| {
-        let mut order = record("order", id, json!({ "status": status, "warehouse": "W1", "released_at": "2026-03-01T08:00:00Z" }));
+        let mut order =
+            record("order", id, json!({ "status": status, "warehouse": "W1", "released_at": "2026-03-01T08:00:00Z" }));
         order["lines"] = json!([{ "sku": "SKU-9", "quantity": quantity, "unit_price": "3.00 EUR" }]);
         order
     };
-    let stock = |on_hand: i64| record("stock_level", "SKU-9/W1", json!({ "sku": "SKU-9", "location": "W1", "on_hand": on_hand }));
-    let reserved = record("reservation", "RS-1", json!({ "sku": "SKU-9", "order_number": "SO-A", "quantity": 5, "status": "active" }));
+    let stock = |on_hand: i64| {
+        record("stock_level", "SKU-9/W1", json!({ "sku": "SKU-9", "location": "W1", "on_hand": on_hand }))
+    };
+    let reserved = record(
+        "reservation",
+        "RS-1",
+        json!({ "sku": "SKU-9", "order_number": "SO-A", "quantity": 5, "status": "active" }),
+    );
     app.push(&[stock(10), order("SO-A", 5, "released"), order("SO-B", 5, "released"), reserved]).await;
     assert!(app.kinds_of("SO-A").await.is_empty() && app.kinds_of("RS-1").await.is_empty());
     app.push(&[order("SO-C", 1, "released")]).await;
@@ -101,7 +117,10 @@ async fn limits_and_severities_are_the_tenants_own(#[values(Engine::Sqlite, Engi
     app.push(&[held(1, "2026-02-25", "100.00 EUR")]).await;
     assert_eq!(app.kinds_of("SO-1").await, ["credit_hold_overdue"]);
     let put = |settings: Value, replaces: Option<i64>| {
-        app.call("PUT", "/v1/detection/settings").key(admin).json(&json!({ "settings": settings, "replaces": replaces })).send()
+        app.call("PUT", "/v1/detection/settings")
+            .key(admin)
+            .json(&json!({ "settings": settings, "replaces": replaces }))
+            .send()
     };
     let set = put(json!({ "limits": { "credit_hold_days": 6 } }), Some(0)).await.ok().json();
     assert_eq!(set["version"], 1);
@@ -141,7 +160,9 @@ async fn a_tenants_own_rule_finds_what_it_says_and_costs_little(
         json!({ "rules": [{ "id": "big_without_reference", "title": "Large order without a reference", "record_kind": "order",
             "expression": expression, "severity": "high", "money_field": "total" }] })
     };
-    let put = |settings: Value| app.call("PUT", "/v1/detection/settings").key(app.a.key("admin")).json(&json!({ "settings": settings })).send();
+    let put = |settings: Value| {
+        app.call("PUT", "/v1/detection/settings").key(app.a.key("admin")).json(&json!({ "settings": settings })).send()
+    };
     put(rule("record.total > 5000.0 && record.total_currency == 'EUR' && !has(record.customer_reference)")).await.ok();
     let order = |id: &str, fields: Value| record("order", id, fields);
     app.push(&[
@@ -153,11 +174,17 @@ async fn a_tenants_own_rule_finds_what_it_says_and_costs_little(
     .await;
     let found = app.exceptions("?domain=custom").await;
     assert_eq!(found.len(), 1, "{found:#?}");
-    assert_eq!((&found[0]["kind"], &found[0]["subject"]["external_id"]), (&json!("custom:big_without_reference"), &json!("SO-1")));
+    assert_eq!(
+        (&found[0]["kind"], &found[0]["subject"]["external_id"]),
+        (&json!("custom:big_without_reference"), &json!("SO-1"))
+    );
     assert_eq!(found[0]["at_stake"]["amount"], "5000.01");
     // Lines, and time.
     put(rule("record.lines.exists(line, line.quantity > 100.0) && days_ago.ordered_at > 2")).await.ok();
-    let mut many = order("SO-5", json!({ "ordered_at": "2026-02-28T10:00:00Z", "status": "pending", "released_at": "2026-02-28T10:00:00Z" }));
+    let mut many = order(
+        "SO-5",
+        json!({ "ordered_at": "2026-02-28T10:00:00Z", "status": "pending", "released_at": "2026-02-28T10:00:00Z" }),
+    );
     many["lines"] = json!([{ "sku": "A", "quantity": 101 }]);
     app.push(&[many]).await;
     assert!(app.exceptions("?domain=custom").await.is_empty(), "two days ago");

@@ -22,7 +22,8 @@ async fn an_exception_is_seen_by_those_who_see_every_record_of_it(
         "fields": { "name": "Kiln", "blocked": true } });
     let po = json!({ "kind": "purchase_order", "external_id": "PO-1", "fields": { "status": "acknowledged", "supplier_id": "S-1" } });
     app.push(&[secret, supplier, po]).await;
-    for (role, sees) in [("approver", true), ("admin", true), ("agent", false), ("reviewer", false), ("auditor", false)] {
+    for (role, sees) in [("approver", true), ("admin", true), ("agent", false), ("reviewer", false), ("auditor", false)]
+    {
         let page = app.get(app.a.key(role), "/v1/exceptions?limit=200").await.ok();
         assert_eq!(page.text.contains("\"SO-1\""), sees, "{role}");
         assert_eq!(page.text.contains("po_blocked_supplier"), sees, "{role}: not in the counts either");
@@ -50,7 +51,14 @@ async fn what_the_company_pays_is_shown_to_roles_that_see_costs(
     let one = app.exception_of("PO-1").await;
     assert_eq!(one["kind"], "po_price_variance");
     let path = format!("/v1/exceptions/{}", one["exception_id"].as_str().unwrap());
-    for (role, sees) in [("admin", true), ("approver", true), ("auditor", true), ("agent", false), ("reviewer", false), ("integration", false)] {
+    for (role, sees) in [
+        ("admin", true),
+        ("approver", true),
+        ("auditor", true),
+        ("agent", false),
+        ("reviewer", false),
+        ("integration", false),
+    ] {
         for path in ["/v1/exceptions".to_owned(), path.clone(), format!("{path}/summary")] {
             let text = app.get(app.a.key(role), &path).await.ok().text;
             assert_eq!(text.contains("37.41"), sees, "{role} {path}: {text}");
@@ -70,12 +78,21 @@ async fn lists_are_sorted_counted_and_paged(#[values(Engine::Sqlite, Engine::Pos
     records.push(json!({ "kind": "stock_level", "external_id": "X/W1", "fields": { "sku": "X", "location": "W1", "on_hand": -1 } }));
     app.push(&records).await;
     let all = app.get(app.a.key("agent"), "/v1/exceptions?limit=200").await.ok().json();
-    let counts: Vec<(&str, i64)> =
-        all["counts"].as_array().unwrap().iter().map(|kind| (kind["kind"].as_str().unwrap(), kind["count"].as_i64().unwrap())).collect();
+    let counts: Vec<(&str, i64)> = all["counts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|kind| (kind["kind"].as_str().unwrap(), kind["count"].as_i64().unwrap()))
+        .collect();
     assert!(counts.contains(&("credit_hold_overdue", 9)) && counts.contains(&("negative_stock", 1)), "{counts:?}");
-    let held_count = all["counts"].as_array().unwrap().iter().find(|kind| kind["kind"] == "credit_hold_overdue").unwrap();
-    let mut stakes: Vec<String> =
-        held_count["at_stake"].as_array().unwrap().iter().map(|money| format!("{} {}", money["amount"].as_str().unwrap(), money["currency"].as_str().unwrap())).collect();
+    let held_count =
+        all["counts"].as_array().unwrap().iter().find(|kind| kind["kind"] == "credit_hold_overdue").unwrap();
+    let mut stakes: Vec<String> = held_count["at_stake"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|money| format!("{} {}", money["amount"].as_str().unwrap(), money["currency"].as_str().unwrap()))
+        .collect();
     stakes.sort();
     assert_eq!(stakes, ["2803.50 EUR", "9000 JPY", "9000.00 USD"]);
     for sort in ["priority", "newest", "oldest", "service_level", "money"] {
@@ -96,7 +113,8 @@ async fn lists_are_sorted_counted_and_paged(#[values(Engine::Sqlite, Engine::Pos
         assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 9, "{sort}: each once");
         assert!(sort != "priority" || keys.windows(2).all(|pair| pair[0] >= pair[1]), "{keys:?}");
     }
-    for bad in ["state=lost", "domain=kitchen", "severity=awful", "sort=random", "after=x", "limit=none", "colour=red"] {
+    for bad in ["state=lost", "domain=kitchen", "severity=awful", "sort=random", "after=x", "limit=none", "colour=red"]
+    {
         let status = app.get(app.a.key("agent"), &format!("/v1/exceptions?{bad}")).await.status;
         assert!([400, 422].contains(&status), "{bad}: {status}");
     }
@@ -118,7 +136,10 @@ async fn cases_with_one_cause_are_a_group_with_a_summary(#[values(Engine::Sqlite
     let groups = app.get(app.a.key("agent"), "/v1/exception-groups").await.ok().json();
     let groups = groups["groups"].as_array().unwrap();
     assert_eq!(groups.len(), 1, "two are none yet: {groups:#?}");
-    assert_eq!((&groups[0]["count"], &groups[0]["cause"]["id"], &groups[0]["kind"]), (&json!(4), &json!("S-LATE"), &json!("po_late")));
+    assert_eq!(
+        (&groups[0]["count"], &groups[0]["cause"]["id"], &groups[0]["kind"]),
+        (&json!(4), &json!("S-LATE"), &json!("po_late"))
+    );
     assert_eq!(groups[0]["at_stake"][0]["amount"], "400.00");
     let id = groups[0]["group_id"].as_str().unwrap();
     let members = app.exceptions(&format!("?group_id={id}")).await;
@@ -127,7 +148,9 @@ async fn cases_with_one_cause_are_a_group_with_a_summary(#[values(Engine::Sqlite
     assert_eq!(summary["members"].as_array().unwrap().len(), 4);
     let first = summary["what_happened"][0]["text"].as_str().unwrap();
     assert!(first.contains('4') && first.contains("S-LATE") && first.contains("400.00 EUR"), "{first}");
-    app.get(app.b.key("agent"), &format!("/v1/exception-groups/{id}/summary")).await.refused(404, "/problems/not-found");
+    app.get(app.b.key("agent"), &format!("/v1/exception-groups/{id}/summary"))
+        .await
+        .refused(404, "/problems/not-found");
     // One is delivered: the group is smaller.
     let mut done = po(0, "S-LATE");
     done["fields"]["status"] = json!("received");
@@ -149,7 +172,8 @@ async fn a_summary_quotes_the_policy_of_the_orders_day_and_how_similar_cases_end
     };
     let runbook = json!({ "external_id": "runbooks/credit", "kind": "runbook", "title": "Releasing a credit hold",
         "content": "# Releasing a credit hold\n\n1. Compute the excess over the credit limit.\n2. Ask for the release of the hold.\n" });
-    let documents = [policy("OLD", "2025-01-01", json!("2026-02-14"), 9), policy("NEW", "2026-02-15", json!(null), 4), runbook];
+    let documents =
+        [policy("OLD", "2025-01-01", json!("2026-02-14"), 9), policy("NEW", "2026-02-15", json!(null), 4), runbook];
     app.push_documents(app.a.key("integration"), "docs", &documents).await.ok();
     let ordered = |number: u32, day: &str| {
         let mut order = held(number, "2026-02-20", "100.00 EUR");
@@ -162,7 +186,9 @@ async fn a_summary_quotes_the_policy_of_the_orders_day_and_how_similar_cases_end
     let (one, two) = (app.exception_of("SO-1").await, app.exception_of("SO-2").await);
     app.act("agent", &two, "dismiss", &why).await.ok();
     let path = |one: &Value| format!("/v1/exceptions/{}/summary", one["exception_id"].as_str().unwrap());
-    for (one, policy, days, day) in [(&one, "OLD", "within 9 calendar days", "2026-02-10"), (&two, "NEW", "within 4 calendar days", "2026-02-18")] {
+    for (one, policy, days, day) in
+        [(&one, "OLD", "within 9 calendar days", "2026-02-10"), (&two, "NEW", "within 4 calendar days", "2026-02-18")]
+    {
         let summary = app.get(app.a.key("agent"), &path(one)).await.ok().json();
         assert_eq!((&summary["policy_day"], &summary["rung"]), (&json!(day), &json!("extractive")));
         let quotes = summary["policy"].as_array().unwrap();
@@ -172,13 +198,18 @@ async fn a_summary_quotes_the_policy_of_the_orders_day_and_how_similar_cases_end
         assert!(summary["why"].as_str().unwrap().contains("4 days"));
         assert!(!summary["options"].as_array().unwrap().is_empty());
         // Everything that is quoted stands where it says, byte for byte.
-        let facts = summary["what_happened"].as_array().unwrap().iter().filter_map(|statement| statement.get("citation"));
+        let facts =
+            summary["what_happened"].as_array().unwrap().iter().filter_map(|statement| statement.get("citation"));
         let places: Vec<&Value> =
             facts.filter(|place| !place.is_null()).chain(quotes).chain(summary["steps"].as_array().unwrap()).collect();
         assert!(places.len() >= 4);
         for place in places {
             let document = place["document_id"].as_str().unwrap();
-            let text = app.get(app.a.key("agent"), &format!("/v1/documents/{document}/text?version={}", place["version"])).await.ok().json();
+            let text = app
+                .get(app.a.key("agent"), &format!("/v1/documents/{document}/text?version={}", place["version"]))
+                .await
+                .ok()
+                .json();
             let (start, end) = (place["start"].as_u64().unwrap() as usize, place["end"].as_u64().unwrap() as usize);
             assert_eq!(&text["text"].as_str().unwrap()[start..end], place["quote"].as_str().unwrap());
         }
