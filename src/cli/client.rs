@@ -79,7 +79,13 @@ impl Client {
 
     /// A client of a service that this process has opened already.
     pub fn in_process(app: &App) -> Self {
-        Self { transport: Transport::InProcess { app: Box::new(app.clone()), router: crate::http::router(app), _dir: None } }
+        Self {
+            transport: Transport::InProcess {
+                app: Box::new(app.clone()),
+                router: crate::http::router(app),
+                _dir: None,
+            },
+        }
     }
 
     fn over_http(dir: &Path) -> Result<Self, Failure> {

@@ -2,6 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use futures::FutureExt;
 use ingest::RecordKind;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,6 +13,7 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::extract::{ApiJson, Caller};
+use super::once::{Once, Reply, once};
 use super::problem::{Problem, ProblemBody};
 use super::routes::{Access, Route};
 use crate::access::Role;
@@ -42,7 +46,7 @@ async fn get_settings(State(app): State<App>, Caller(caller): Caller) -> Result<
     Ok(Json(SettingsView { version, settings, defaults: Settings::default() }))
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutSettings {
     /// Whatever is not named is at its default.
@@ -53,18 +57,26 @@ pub struct PutSettings {
 
 /// Puts settings in force; every record is looked at again.
 #[utoipa::path(put, path = "/v1/detection/settings", tag = "Exceptions", security(("key" = [])), request_body = PutSettings,
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = SettingsView), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 async fn put_settings(
     State(app): State<App>,
     Caller(caller): Caller,
+    request: Once,
     ApiJson(body): ApiJson<PutSettings>,
-) -> Result<Json<SettingsView>, Problem> {
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    let version =
-        detect::put_settings(&mut tx, &caller.actor(), &body.settings, body.replaces, app.clock.now()).await?;
-    tx.commit().await?;
+) -> Result<Response, Problem> {
+    let (request, actor, now) = (request.with(&body)?, caller.actor(), app.clock.now());
+    let put = once(&app, &caller, request, |tx| {
+        async move {
+            let version = detect::put_settings(tx, &actor, &body.settings, body.replaces, now).await?;
+            let view = SettingsView { version, settings: body.settings, defaults: Settings::default() };
+            Reply::json(StatusCode::OK, &view)
+        }
+        .boxed()
+    })
+    .await?;
     app.detect.wake(caller.tenant);
-    Ok(Json(SettingsView { version, settings: body.settings, defaults: Settings::default() }))
+    Ok(put)
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

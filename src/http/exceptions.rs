@@ -3,6 +3,8 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::response::Response;
+use futures::FutureExt;
 use ingest::Money;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,7 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::extract::{ApiJson, Caller};
+use super::once::{Once, Reply, once};
 use super::problem::{Problem, ProblemBody};
 use super::records::sees_costs;
 use super::routes::{Access, EVERYONE, Route};
@@ -269,16 +272,22 @@ async fn summary(
     Ok(Json(detect::of_exception(&sources(&app, &caller), &one).await?))
 }
 
-async fn act(app: &App, caller: &Principal, id: &str, what: Act) -> Result<Json<ExceptionView>, Problem> {
+async fn act(app: &App, caller: &Principal, request: Once, id: &str, what: Act) -> Result<Response, Problem> {
     let id = id_of(id)?;
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    let one = detect::act(&mut tx, caller, id, what, app.clock.now()).await?;
-    tx.commit().await?;
+    let (by, now) = (caller.clone(), app.clock.now());
+    let done = once(app, caller, request, |tx| {
+        async move {
+            let one = detect::act(tx, &by, id, what, now).await?;
+            Reply::json(StatusCode::OK, &view(one, sees_costs(&by)))
+        }
+        .boxed()
+    })
+    .await?;
     app.detect.wake(caller.tenant);
-    Ok(Json(view(one, sees_costs(caller))))
+    Ok(done)
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AssignBody {
     /// Who takes care of it; null: nobody.
@@ -287,23 +296,25 @@ pub struct AssignBody {
 
 /// Says who takes care of it.
 #[utoipa::path(post, path = "/v1/exceptions/{exception_id}/assign", tag = "Exceptions", security(("key" = [])),
-    params(("exception_id" = String, Path)), request_body = AssignBody,
+    params(("exception_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = AssignBody,
     responses((status = 200, body = ExceptionView), (status = 404, body = ProblemBody), (status = 422, body = ProblemBody)))]
 async fn assign(
     State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<String>,
+    request: Once,
     ApiJson(body): ApiJson<AssignBody>,
-) -> Result<Json<ExceptionView>, Problem> {
+) -> Result<Response, Problem> {
+    let request = request.with(&body)?;
     // An id that is none and one that is nobody's read the same.
     let owner = match body.user_id {
         Some(user) => Some(user.parse::<UserId>().unwrap_or(UserId(uuid::Uuid::nil()))),
         None => None,
     };
-    act(&app, &caller, &id, Act::Assign(owner)).await
+    act(&app, &caller, request, &id, Act::Assign(owner)).await
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SnoozeBody {
     /// RFC 3339; within 90 days.
@@ -312,21 +323,22 @@ pub struct SnoozeBody {
 
 /// Puts it off: it waits until then.
 #[utoipa::path(post, path = "/v1/exceptions/{exception_id}/snooze", tag = "Exceptions", security(("key" = [])),
-    params(("exception_id" = String, Path)), request_body = SnoozeBody,
+    params(("exception_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = SnoozeBody,
     responses((status = 200, body = ExceptionView), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 async fn snooze(
     State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<String>,
+    request: Once,
     ApiJson(body): ApiJson<SnoozeBody>,
-) -> Result<Json<ExceptionView>, Problem> {
+) -> Result<Response, Problem> {
     let until: Timestamp =
         body.until.parse().map_err(|_| Problem::unprocessable("invalid", "until is an RFC 3339 time"))?;
     let until = crate::clock::from_us(until.as_microsecond());
-    act(&app, &caller, &id, Act::Snooze { until }).await
+    act(&app, &caller, request.with(&body)?, &id, Act::Snooze { until }).await
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DismissBody {
     pub reason: DismissReason,
@@ -336,30 +348,33 @@ pub struct DismissBody {
 
 /// Says that nothing has to be done. The same case stays dismissed; it opens again when it comes back or gets worse.
 #[utoipa::path(post, path = "/v1/exceptions/{exception_id}/dismiss", tag = "Exceptions", security(("key" = [])),
-    params(("exception_id" = String, Path)), request_body = DismissBody,
+    params(("exception_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = DismissBody,
     responses((status = 200, body = ExceptionView), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 async fn dismiss(
     State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<String>,
+    request: Once,
     ApiJson(body): ApiJson<DismissBody>,
-) -> Result<Json<ExceptionView>, Problem> {
-    act(&app, &caller, &id, Act::Dismiss { reason: body.reason, text: body.text }).await
+) -> Result<Response, Problem> {
+    let request = request.with(&body)?;
+    act(&app, &caller, request, &id, Act::Dismiss { reason: body.reason, text: body.text }).await
 }
 
 /// Takes a dismissed one up again, while its cause is there.
 #[utoipa::path(post, path = "/v1/exceptions/{exception_id}/reopen", tag = "Exceptions", security(("key" = [])),
-    params(("exception_id" = String, Path)),
+    params(("exception_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = ExceptionView), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
 async fn reopen(
     State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<String>,
-) -> Result<Json<ExceptionView>, Problem> {
-    act(&app, &caller, &id, Act::Reopen).await
+    request: Once,
+) -> Result<Response, Problem> {
+    act(&app, &caller, request, &id, Act::Reopen).await
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkBody {
     /// The helpdesk's number; null takes the link away.
@@ -368,15 +383,17 @@ pub struct LinkBody {
 
 /// Links a helpdesk ticket.
 #[utoipa::path(post, path = "/v1/exceptions/{exception_id}/link", tag = "Exceptions", security(("key" = [])),
-    params(("exception_id" = String, Path)), request_body = LinkBody,
+    params(("exception_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = LinkBody,
     responses((status = 200, body = ExceptionView), (status = 404, body = ProblemBody), (status = 422, body = ProblemBody)))]
 async fn link(
     State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<String>,
+    request: Once,
     ApiJson(body): ApiJson<LinkBody>,
-) -> Result<Json<ExceptionView>, Problem> {
-    act(&app, &caller, &id, Act::Link(body.ticket)).await
+) -> Result<Response, Problem> {
+    let request = request.with(&body)?;
+    act(&app, &caller, request, &id, Act::Link(body.ticket)).await
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -3,12 +3,15 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::Response;
+use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::App;
 use super::extract::{ApiJson, Caller};
+use super::once::{Once, Reply, once};
 use super::problem::{Problem, ProblemBody};
 use super::routes::{Access, Route};
 use crate::access::Role;
@@ -49,7 +52,7 @@ async fn list(State(app): State<App>, Caller(caller): Caller) -> Result<Json<Web
     Ok(Json(WebhookList { webhooks: webhook::list(&mut tx).await? }))
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateWebhook {
     /// `https://…`, without credentials and query, at a public address.
@@ -60,18 +63,26 @@ pub struct CreateWebhook {
 
 /// Makes a webhook. The reply holds its secret, once.
 #[utoipa::path(post, path = "/v1/webhooks", tag = "Webhooks", security(("key" = [])), request_body = CreateWebhook,
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Created), (status = 422, body = ProblemBody)))]
 async fn create(
     State(app): State<App>,
     Caller(caller): Caller,
+    request: Once,
     ApiJson(body): ApiJson<CreateWebhook>,
-) -> Result<(StatusCode, Json<Created>), Problem> {
+) -> Result<Response, Problem> {
     let policy = NetPolicy { allow_private_network: app.config.webhooks.allow_private_network };
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    let now = app.clock.now();
-    let created = webhook::create(&mut tx, &caller.actor(), policy, &body.url, &body.events, now).await?;
-    tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(created)))
+    let (request, actor, now) = (request.with(&body)?, caller.actor(), app.clock.now());
+    once(&app, &caller, request, |tx| {
+        async move {
+            let mut created = webhook::create(tx, &actor, policy, &body.url, &body.events, now).await?;
+            let reply = Reply::json(StatusCode::CREATED, &created)?;
+            created.secret.clear();
+            reply.repeated_as(&created)
+        }
+        .boxed()
+    })
+    .await
 }
 
 fn id_of(text: &str) -> Result<EndpointId, Problem> {
@@ -79,14 +90,23 @@ fn id_of(text: &str) -> Result<EndpointId, Problem> {
 }
 
 /// Takes a webhook away: nothing more is sent to it.
-#[utoipa::path(delete, path = "/v1/webhooks/{webhook_id}", tag = "Webhooks", security(("key" = [])), params(("webhook_id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/webhooks/{webhook_id}", tag = "Webhooks", security(("key" = [])), params(("webhook_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 204), (status = 404, body = ProblemBody)))]
-async fn remove(State(app): State<App>, Caller(caller): Caller, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    let id = id_of(&id)?;
-    let mut tx = app.store.begin_write(caller.tenant).await?;
-    webhook::remove(&mut tx, &caller.actor(), id, app.clock.now()).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+async fn remove(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+    request: Once,
+) -> Result<Response, Problem> {
+    let (id, actor, now) = (id_of(&id)?, caller.actor(), app.clock.now());
+    once(&app, &caller, request, |tx| {
+        async move {
+            webhook::remove(tx, &actor, id, now).await?;
+            Ok(Reply::empty())
+        }
+        .boxed()
+    })
+    .await
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -30,7 +30,8 @@ const FLOW: &[&[&str]] = &[
 
 /// Modules that may hold SQL: foundations and stages. Faces and neighbours call them.
 const SQL: &[&str] = &[
-    "store", "audit", "quota", "access", "document", "record", "source", "index", "retrieve", "answer", "detect", "webhook",
+    "store", "audit", "quota", "access", "document", "record", "source", "index", "retrieve", "answer", "detect",
+    "webhook",
 ];
 
 /// Files outside these modules that may, and why.

@@ -52,7 +52,9 @@ fn body(route: &str) -> Option<Value> {
         }
         "POST /v1/chat/completions" => json!({ "model": "countersign", "messages": [
             { "role": "user", "content": "What is the status of order SO-1042, and who decides about refunds?" }] }),
-        "POST /v1/search" => json!({ "query": "refund SO-1042 lamp", "sources": ["$source"], "limit": 50, "linked": true }),
+        "POST /v1/search" => {
+            json!({ "query": "refund SO-1042 lamp", "sources": ["$source"], "limit": 50, "linked": true })
+        }
         "POST /v1/records:batch" => json!({ "source": "$source", "run_id": "$run", "records": [record] }),
         "POST /v1/documents" => json!({ "source": "$source", "run_id": "$run",
             "documents": [{ "external_id": "pages/one", "content": "# One\n\nText." }] }),

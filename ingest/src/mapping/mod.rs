@@ -15,7 +15,6 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-
 use self::file::{LinesRule, MappingFile, OnBadRow, RecordRule};
 use self::join::{Lines, Lookups};
 use self::path::{Content, Path, SourceRow, rows_below};
