@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ed25519_dalek::SigningKey;
 use futures::FutureExt;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -16,19 +17,24 @@ use crate::access;
 use crate::audit::StateOf;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::detect::{self, Detect};
 use crate::embed::Embedder;
 use crate::index::Index;
 use crate::ladder::Ladder;
+use crate::net::{NetPolicy, SystemLookup};
 use crate::quota::rate::{Allowance, RateLimiter, Slowdown};
 use crate::source;
 use crate::store::Store;
 use crate::vector::VectorStore;
+use crate::webhook::Sender;
 
 /// Resources whose state the audit trail vouches for.
 pub const AUDITED_STATES: &[(&str, StateOf)] = &[
     ("user", |tx, id| access::user_state(tx, id).boxed()),
     ("key", |tx, id| access::key_state(tx, id).boxed()),
     ("batch", source::batch_state),
+    ("exception", |tx, id| detect::exception_state(tx, id).boxed()),
+    ("detection", |tx, version| detect::settings_state(tx, version).boxed()),
 ];
 
 /// Attempts with keys that are none, a minute and client, before they are slowed down.
@@ -45,6 +51,7 @@ pub struct App {
     pub rate: Arc<RateLimiter>,
     /// Attempts with keys that are none, by client network.
     pub guesses: Arc<Slowdown<IpAddr>>,
+    pub detect: Detect,
     /// Signs audit heads.
     pub audit_key: Arc<SigningKey>,
     /// Of the operator's key; the key itself lies in the data directory.
@@ -70,16 +77,23 @@ pub struct Parts {
 }
 
 impl App {
-    /// Puts the parts together and starts the index worker. Call inside a tokio runtime.
+    /// Puts the parts together and starts the workers. Call inside a tokio runtime.
     pub fn new(parts: Parts) -> Self {
         let shutdown = CancellationToken::new();
         let tasks = TaskTracker::new();
         let index = Index::start(parts.store.clone(), parts.vectors, parts.embedder, shutdown.clone(), &tasks);
+        let told = Arc::new(Notify::new());
+        let detect = Detect::start(parts.store.clone(), parts.clock.clone(), told.clone(), shutdown.clone(), &tasks);
+        let policy = NetPolicy { allow_private_network: parts.config.webhooks.allow_private_network };
+        let lookup = Arc::new(SystemLookup);
+        let sender = Sender { store: parts.store.clone(), clock: parts.clock.clone(), policy, lookup };
+        tasks.spawn(sender.run(told, shutdown.clone()));
         Self {
             config: Arc::new(parts.config),
             clock: parts.clock,
             store: parts.store,
             index,
+            detect,
             llm: parts.llm,
             rate: Arc::default(),
             guesses: Arc::new(Slowdown::new(Allowance::per_minute(GUESSES_PER_MINUTE))),

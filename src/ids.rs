@@ -58,6 +58,9 @@ id!(DocumentId);
 id!(ChunkId);
 id!(AnswerId);
 id!(ConversationId);
+id!(ExceptionId);
+id!(EndpointId);
+id!(DeliveryId);
 
 #[cfg(test)]
 mod tests {

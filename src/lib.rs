@@ -13,6 +13,7 @@ pub mod redact;
 pub mod secret;
 pub mod store;
 pub mod telemetry;
+pub mod webhook;
 
 // Neighbours: a trait each, because two implementations exist; they import no stage.
 pub mod embed;
@@ -30,6 +31,7 @@ pub mod index;
 pub mod retrieve;
 pub mod answer;
 pub mod conversation;
+pub mod detect;
 
 // The demo company: files only, used by no stage.
 pub mod demo;

@@ -18,6 +18,8 @@ pub mod words;
 
 pub use evidence::{Cite, Claimed, Evidence, RecordRef};
 pub use render::{Answer, Checks, Citation, Claim, Conflict, Understood};
+pub use sentences::{UnitKind, shown, units};
+pub use words::stem_set;
 
 use std::ops::Range;
 use std::sync::LazyLock;

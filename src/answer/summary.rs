@@ -278,6 +278,7 @@ async fn search(
         sources: None,
         on: Some(day),
         limit: usize::from(context.config.retrieve.passages_max.get()),
+        ..Query::default()
     };
     let found = retrieve::search(context.store, context.index, &context.config.retrieve, caller, &query).await?;
     let first = parts.evidence.len();

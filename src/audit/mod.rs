@@ -46,6 +46,19 @@ pub enum Action {
     ConversationOpened,
     ConversationDeleted,
     AnswersExpired,
+    DetectionChanged,
+    ExceptionOpened,
+    ExceptionReopened,
+    ExceptionResolved,
+    ExceptionEscalated,
+    ExceptionWoken,
+    ExceptionAssigned,
+    ExceptionSnoozed,
+    ExceptionDismissed,
+    ExceptionLinked,
+    WebhookCreated,
+    WebhookRemoved,
+    WebhookDisabled,
 }
 
 impl Action {
@@ -72,6 +85,19 @@ impl Action {
             Self::ConversationOpened => "conversation.opened",
             Self::ConversationDeleted => "conversation.deleted",
             Self::AnswersExpired => "answers.expired",
+            Self::DetectionChanged => "detection.changed",
+            Self::ExceptionOpened => "exception.opened",
+            Self::ExceptionReopened => "exception.reopened",
+            Self::ExceptionResolved => "exception.resolved",
+            Self::ExceptionEscalated => "exception.escalated",
+            Self::ExceptionWoken => "exception.woken",
+            Self::ExceptionAssigned => "exception.assigned",
+            Self::ExceptionSnoozed => "exception.snoozed",
+            Self::ExceptionDismissed => "exception.dismissed",
+            Self::ExceptionLinked => "exception.linked",
+            Self::WebhookCreated => "webhook.created",
+            Self::WebhookRemoved => "webhook.removed",
+            Self::WebhookDisabled => "webhook.disabled",
         }
     }
 }

@@ -11,8 +11,10 @@ mod completions;
 mod config;
 mod context;
 mod demo;
+mod detect;
 mod doctor;
 mod environment;
+mod exceptions;
 mod failure;
 mod index;
 mod ingest;
@@ -88,6 +90,10 @@ enum Command {
     Ingest(ingest::Args),
     Ask(ask::Args),
     Search(search::Args),
+    #[command(subcommand)]
+    Exceptions(exceptions::Command),
+    #[command(subcommand)]
+    Detect(detect::Command),
     #[command(subcommand)]
     Index(index::Command),
     #[command(subcommand)]
@@ -180,6 +186,8 @@ async fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
         Command::Ingest(args) => ingest::run(&context, args).await,
         Command::Ask(args) => ask::run(&context, args).await,
         Command::Search(args) => search::run(&context, args).await,
+        Command::Exceptions(command) => exceptions::run(&context, command).await,
+        Command::Detect(command) => detect::run(&context, command).await,
         Command::Index(command) => index::run(&context, command).await,
         Command::Tenant(command) => tenant::run(&context, command).await,
         Command::User(command) => user::run(&context, command).await,

@@ -33,6 +33,7 @@ pub struct Config {
     pub retrieve: RetrieveConfig,
     pub history: HistoryConfig,
     pub telemetry: TelemetryConfig,
+    pub webhooks: WebhooksConfig,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -339,6 +340,13 @@ pub struct TelemetryConfig {
     pub log_filter: Option<String>,
     /// OTLP/HTTP endpoint for traces; absent: none are exported.
     pub otlp_endpoint: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebhooksConfig {
+    /// Send webhooks to this machine or network too (n8n beside the service), and over plain HTTP.
+    pub allow_private_network: bool,
 }
 
 /// Highest price of a million tokens: costs stay within 64 bits.

@@ -75,6 +75,7 @@ pub async fn push(
     match applied {
         Ok(body) => {
             app.index.wake(push.caller.tenant);
+            app.detect.wake(push.caller.tenant);
             Ok(idempotency::answer(StatusCode::OK, body, false))
         }
         Err(problem) => {

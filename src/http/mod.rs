@@ -10,8 +10,10 @@ mod audit_api;
 mod chat_completions;
 mod conversations;
 mod detach;
+mod detection;
 mod docs;
 mod documents;
+mod exceptions;
 mod extract;
 mod forwarded;
 pub mod health;
@@ -32,6 +34,7 @@ mod sources;
 mod summary;
 mod usage;
 mod users;
+mod webhooks;
 
 pub use routes::{Access, Route, RouteRow};
 
@@ -85,6 +88,9 @@ pub fn routes() -> Vec<Route> {
     routes.extend(documents::routes());
     routes.extend(sources::routes());
     routes.extend(index_api::routes());
+    routes.extend(exceptions::routes());
+    routes.extend(detection::routes());
+    routes.extend(webhooks::routes());
     routes.extend(users::routes());
     routes.extend(keys::routes());
     routes.extend(audit_api::routes());

@@ -57,6 +57,7 @@ async fn delete_source(
     })
     .await?;
     app.index.wake(caller.tenant);
+    app.detect.wake(caller.tenant);
     Ok(deleted)
 }
 
@@ -135,6 +136,7 @@ async fn finish_run(
     })
     .await?;
     app.index.wake(caller.tenant);
+    app.detect.wake(caller.tenant);
     Ok(finished)
 }
 

@@ -175,6 +175,7 @@ async fn write(
     insert_records(tx, source, run, &next).await?;
     insert_versions(tx, batch, &next, now).await?;
     replace_identifiers(tx, &ids, &next).await?;
+    queue_detection(tx, &ids, now).await?;
     write_cards(tx, source, run, batch, &ids, next, now).await
 }
 
@@ -234,6 +235,13 @@ async fn replace_identifiers(tx: &mut TenantTx, ids: &[String], next: &[Next]) -
         links.into_iter().map(|(id, field, kind, target)| vec![id.into(), field.into(), kind.into(), target.into()]);
     let head = "INSERT INTO record_link (tenant_id, record_id, field, target_kind, target_external_id)";
     bulk::insert(tx, head, "", rows.collect()).await
+}
+
+/// Says that somebody has to look at these records: they have a new version, or are gone. Read by `detect`.
+async fn queue_detection(tx: &mut TenantTx, ids: &[String], now: Timestamp) -> sqlx::Result<()> {
+    let rows = ids.iter().map(|id| vec![id.clone().into(), 1.into(), 0.into(), now.as_microsecond().into()]);
+    let head = "INSERT INTO detect_work (tenant_id, record_id, changed, rules, queued_at_us)";
+    bulk::insert(tx, head, "ON CONFLICT (tenant_id, record_id) DO UPDATE SET changed = 1", rows.collect()).await
 }
 
 /// The cards of the new versions as documents; a cost card that is no longer there is tombstoned.
@@ -298,6 +306,7 @@ pub async fn delete(tx: &mut TenantTx, ids: &[String], now: Timestamp) -> sqlx::
     let first = [Bind::from(now.as_microsecond())];
     let head = "UPDATE record SET deleted_at_us = $2 WHERE tenant_id = $1 AND deleted_at_us IS NULL AND record_id IN";
     bulk::execute_in(tx, head, &first, ids, "").await?;
+    queue_detection(tx, ids, now).await?;
     bulk::execute_in(tx, "DELETE FROM record_identifier WHERE tenant_id = $1 AND record_id IN", &[], ids, "").await?;
     bulk::execute_in(tx, "DELETE FROM record_link WHERE tenant_id = $1 AND record_id IN", &[], ids, "").await?;
     let head = "SELECT document_id FROM document WHERE tenant_id = $1 AND deleted_at_us IS NULL AND record_id IN";

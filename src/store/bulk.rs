@@ -49,9 +49,10 @@ impl From<Option<i64>> for Bind {
     }
 }
 
-type AnyQuery<'q> = Query<'q, Any, AnyArguments>;
+pub(crate) type AnyQuery<'q> = Query<'q, Any, AnyArguments>;
 
-fn bind(query: AnyQuery<'_>, value: Bind) -> AnyQuery<'_> {
+/// Binds one value.
+pub(crate) fn bind(query: AnyQuery<'_>, value: Bind) -> AnyQuery<'_> {
     match value {
         Bind::Text(text) => query.bind(text),
         Bind::OptText(text) => query.bind(text),

@@ -10,6 +10,7 @@ const FLOW: &[&[&str]] = &[
     &["audit"],
     &["quota"],
     &["access"],
+    &["webhook"],
     &["vector", "llm"],
     &["embed"],
     &["ladder"],
@@ -20,6 +21,7 @@ const FLOW: &[&[&str]] = &[
     &["retrieve"],
     &["answer"],
     &["conversation"],
+    &["detect"],
     &["demo"],
     &["app"],
     &["start"],
@@ -40,6 +42,8 @@ const SQL: &[&str] = &[
     "retrieve",
     "answer",
     "conversation",
+    "detect",
+    "webhook",
 ];
 
 /// Files outside these modules that may, and why.

@@ -18,6 +18,9 @@ const NOT_404: &[(&str, &str, &str)] = &[
     ("POST /v1/sources/{name}/runs", "$source", "a name in the caller's own tenant, made when missing"),
     ("GET /v1/audit/events", "$user", "a filter: an empty page"),
     ("GET /v1/runs/{run_id}/rejections", "$run", "a filter: an empty page"),
+    ("GET /v1/exceptions", "$group", "a filter: an empty page"),
+    ("GET /v1/exceptions", "$record", "a filter: an empty page"),
+    ("POST /v1/exceptions/{exception_id}/assign", "$user", "422: nobody of the caller's tenant"),
     ("POST /v1/audit:verify", "$tenant", "422: the anchor is another tenant's"),
 ];
 

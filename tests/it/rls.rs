@@ -115,6 +115,11 @@ async fn fill_removals(app: &TestApp) {
         for statement in [
             "INSERT INTO tenant_quota (tenant_id, token_limit) VALUES ($1, 5)",
             "INSERT INTO token_use (tenant_id, day, provider, model, currency) VALUES ($1, '2026-03-02', 'p', 'm', '')",
+            "INSERT INTO detect_work (tenant_id, record_id, changed, rules, queued_at_us) \
+             SELECT tenant_id, record_id, 1, 0, 0 FROM record WHERE tenant_id = $1",
+            "INSERT INTO detect_setting (tenant_id, version, body, actor_id, set_at_us) VALUES ($1, 1, '{}', 'test', 0)",
+            "INSERT INTO webhook_delivery (tenant_id, delivery_id, endpoint_id, event, body, queued_at_us, state) \
+             SELECT tenant_id, 'd', endpoint_id, 'exception.opened', '{}', 0, 'failed' FROM webhook_endpoint WHERE tenant_id = $1",
         ] {
             sqlx::query(statement).bind(tx.tenant_text()).execute(tx.conn()).await.unwrap();
         }

@@ -24,6 +24,8 @@ pub type Marks = Vec<(&'static str, String)>;
 
 pub const MARKS: [&str; 9] =
     ["$user", "$key", "$record", "$document", "$run", "$source", "$tenant", "$conversation", "$answer"];
+pub const MARKS: [&str; 10] =
+    ["$user", "$key", "$record", "$document", "$run", "$source", "$tenant", "$exception", "$group", "$webhook"];
 
 /// The tenant's own ids.
 pub fn own(tenant: &Tenant) -> Marks {
@@ -37,6 +39,9 @@ pub fn own(tenant: &Tenant) -> Marks {
         ("$tenant", tenant.id().to_string()),
         ("$conversation", tenant.conversation.clone()),
         ("$answer", tenant.answer.clone()),
+        ("$exception", tenant.exceptions["exception"].clone()),
+        ("$group", tenant.exceptions["group"].clone()),
+        ("$webhook", tenant.exceptions["webhook"].clone()),
     ]
 }
 
@@ -70,6 +75,13 @@ fn body(route: &str) -> Option<Value> {
         "POST /v1/operator/tenants" => {
             json!({ "slug": format!("t{}", &unique()[20..]), "name": "New", "admin_email": "a@example.com", "admin_name": "A" })
         }
+        "POST /v1/exceptions/{exception_id}/assign" => json!({ "user_id": "$user" }),
+        "POST /v1/exceptions/{exception_id}/snooze" => json!({ "until": "2026-03-20T09:00:00Z" }),
+        "POST /v1/exceptions/{exception_id}/dismiss" => json!({ "reason": "other", "text": "as agreed" }),
+        "POST /v1/exceptions/{exception_id}/link" => json!({ "ticket": "T-1" }),
+        "PUT /v1/detection/settings" => json!({ "settings": { "limits": { "credit_hold_days": 5 } } }),
+        "POST /v1/detection:backtest" => json!({ "as_of": "2026-03-02T09:00:00Z", "record_kind": "order" }),
+        "POST /v1/webhooks" => json!({ "url": "https://hooks.invalid/hook", "events": ["exception.escalated"] }),
         "PATCH /v1/operator/tenants/{tenant_id}" => json!({ "suspended": false }),
         "PUT /v1/operator/tenants/{tenant_id}/quota" => json!({ "token_limit": 1_000_000 }),
         _ => return None,
@@ -96,6 +108,9 @@ pub fn samples() -> Vec<Sample> {
                 // A kind and an id of the source: no ids of ours.
                 ("kind", "order"),
                 ("external_id", "SO-1042"),
+                ("exception_id", "$exception"),
+                ("group_id", "$group"),
+                ("webhook_id", "$webhook"),
             ];
             for (name, mark) in places {
                 path = path.replace(&format!("{{{name}}}"), mark);
@@ -105,11 +120,12 @@ pub fn samples() -> Vec<Sample> {
                 "GET /v1/records" => path.push_str("?kind=order&external_id=SO-1042"),
                 "GET /v1/documents" => path.push_str("?limit=200&after=00000000-0000-0000-0000-000000000000"),
                 "GET /v1/documents/{document_id}/text" => path.push_str("?version=1"),
+                "GET /v1/exceptions" => path.push_str("?group_id=$group&record_id=$record"),
                 "GET /v1/audit/events" => path.push_str("?limit=200&resource=user:$user"),
                 _ => {}
             }
             let reads = row.method == "GET"
-                || ["/v1/answers", "/v1/chat/completions", "/v1/search", "/v1/audit:verify"]
+                || ["/v1/answers", "/v1/chat/completions", "/v1/search", "/v1/audit:verify", "/v1/detection:backtest"]
                     .contains(&row.path.as_str());
             let asks = row.method == "POST" && ["/v1/answers", "/v1/chat/completions"].contains(&row.path.as_str());
             Sample { body: body(&route), route, method: row.method, path, writes: !reads, asks }

@@ -30,6 +30,8 @@ pub struct Tenant {
     /// The administrator's.
     pub conversation: String,
     pub answer: String,
+    /// Ids of an exception, its group and a webhook.
+    pub exceptions: BTreeMap<&'static str, String>,
 }
 
 impl Tenant {
@@ -44,7 +46,8 @@ impl Tenant {
     /// Every id of the tenant that a request could name.
     pub fn all_ids(&self) -> Vec<&String> {
         let ids = self.users.values().chain(self.key_ids.values()).chain(self.records.values());
-        ids.chain(self.documents.values()).chain([&self.run_id, &self.conversation, &self.answer]).collect()
+        let ids = ids.chain(self.documents.values()).chain(self.exceptions.values());
+        ids.chain([&self.run_id, &self.conversation, &self.answer]).collect()
     }
 }
 
@@ -58,7 +61,7 @@ pub fn order(marker: &str, number: u32, status: &str) -> Value {
         "fields": {
             "status": status, "customer_id": "C-1", "customer_name": format!("Customer {marker}"),
             "customer_email": format!("buyer.{marker}@example.com"), "total": "84.00 EUR",
-            "note": format!("gift for {marker}"),
+            "note": format!("gift for {marker}"), "address_valid": number != 1042,
         },
         "lines": [{ "sku": "SKU-7", "name": format!("Lamp {marker}"), "quantity": 2 }],
         "extra": { "legacy_note": format!("imported {marker}") },
@@ -167,6 +170,7 @@ async fn content(app: &TestApp, tenant: &mut Tenant) {
     if app.app.config.history.retention_days > 0 && app.app.llm.is_empty() {
         asked(app, tenant, &admin).await;
     }
+    exceptions(app, tenant).await;
 }
 
 /// A conversation with an answer in it, and an opinion on that.
@@ -181,4 +185,19 @@ async fn asked(app: &TestApp, tenant: &mut Tenant, admin: &str) {
     let opinion = json!({ "helpful": true, "reason": "correct", "comment": format!("right, says {}", tenant.marker) });
     let path = format!("/v1/answers/{}/feedback", tenant.answer);
     app.call("POST", &path).key(admin).once().json(&opinion).send().await.ok();
+}
+
+/// The seeded order's address is undeliverable; a webhook that nothing is sent to hears of such things from now on.
+async fn exceptions(app: &TestApp, tenant: &mut Tenant) {
+    let patience = std::time::Duration::from_secs(20);
+    assert!(app.app.detect.settle(tenant.id(), patience).await.unwrap(), "detection settles");
+    let admin = tenant.key("admin").to_owned();
+    let page = app.get(&admin, "/v1/exceptions").await.ok().json();
+    let first = &page["exceptions"][0];
+    for (name, field) in [("exception", "exception_id"), ("group", "group_id")] {
+        tenant.exceptions.insert(name, first[field].as_str().unwrap_or_else(|| panic!("{page}")).to_owned());
+    }
+    let hook = json!({ "url": format!("https://{}.invalid/hook", tenant.marker), "events": ["exception.escalated"] });
+    let hook = app.post(&admin, "/v1/webhooks", &hook).await.ok().json();
+    tenant.exceptions.insert("webhook", hook["endpoint"]["endpoint_id"].as_str().unwrap().to_owned());
 }
