@@ -98,9 +98,12 @@ pub(super) async fn find(
     Ok(groups)
 }
 
+/// A claim, the source it cites, and the value it gives.
+type Stated<'a> = (&'a Claimed, &'a str, String);
+
 /// The same field of the same record, stated from different sources with different values.
 pub fn of_records(claims: &[Claimed], evidence: &[Evidence]) -> Vec<Group> {
-    let mut stated: BTreeMap<(String, String, String), Vec<(&Claimed, &str, String)>> = BTreeMap::new();
+    let mut stated: BTreeMap<(String, String, String), Vec<Stated>> = BTreeMap::new();
     for claim in claims {
         let [cite] = &claim.cites[..] else { continue };
         let (one, Some(field)) = (&evidence[cite.evidence], &cite.field) else { continue };

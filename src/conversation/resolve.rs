@@ -71,15 +71,15 @@ pub fn resolve(turns: &[Turn], text: &str, own: &[Named]) -> Standalone {
         return same_question(last, text, own, lead.is_some()).unwrap_or(as_asked);
     }
     let content = stems(&phrases::without_kinds(rest));
-    if let Some(which) = phrases::other_one(rest) {
-        if let Some(target) = pick(turns, which) {
-            let asks_nothing = stems(&phrases::without_kinds(&phrases::without_other_one(rest))).is_empty();
-            let of_last = asks_nothing.then(|| replaced(last, std::slice::from_ref(&target))).flatten();
-            return match of_last {
-                Some(text) => Standalone { text, rule: Rule::SameQuestion },
-                None => Standalone { text: with_references(rest, &[target]), rule: Rule::Reference },
-            };
-        }
+    if let Some(which) = phrases::other_one(rest)
+        && let Some(target) = pick(turns, which)
+    {
+        let asks_nothing = stems(&phrases::without_kinds(&phrases::without_other_one(rest))).is_empty();
+        let of_last = asks_nothing.then(|| replaced(last, std::slice::from_ref(&target))).flatten();
+        return match of_last {
+            Some(text) => Standalone { text, rule: Rule::SameQuestion },
+            None => Standalone { text: with_references(rest, &[target]), rule: Rule::Reference },
+        };
     }
     if let Some(text) = narrowed(last, rest) {
         return Standalone { text, rule: Rule::Narrowed };
@@ -92,12 +92,11 @@ pub fn resolve(turns: &[Turn], text: &str, own: &[Named]) -> Standalone {
     }
     let pronoun = phrases::pronoun(rest);
     // "What are they worth?" after a list is about the list, not about the few of it that the answer named.
-    if let (Some(phrases::Number::Many), true) = (pronoun, last.named.is_empty()) {
-        if let Some(text) =
+    if let (Some(phrases::Number::Many), true) = (pronoun, last.named.is_empty())
+        && let Some(text) =
             phrases::listed(&last.question).and_then(|listed| phrases::instead_of_pronoun(rest, &listed))
-        {
-            return Standalone { text, rule: Rule::Narrowed };
-        }
+    {
+        return Standalone { text, rule: Rule::Narrowed };
     }
     let focus = focus(last, pronoun == Some(phrases::Number::Many));
     if pronoun.is_some() {

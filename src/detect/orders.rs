@@ -107,7 +107,7 @@ fn backordered(out: &mut Out<'_>) {
 }
 
 pub fn price_needs(order: &Record) -> Vec<Need> {
-    let mut needs: Vec<Need> = skus(order).map(|sku| prices_of(sku)).collect();
+    let mut needs: Vec<Need> = skus(order).map(prices_of).collect();
     needs.extend(customer_of(order));
     needs
 }

@@ -307,10 +307,7 @@ async fn assign(
 ) -> Result<Response, Problem> {
     let request = request.with(&body)?;
     // An id that is none and one that is nobody's read the same.
-    let owner = match body.user_id {
-        Some(user) => Some(user.parse::<UserId>().unwrap_or(UserId(uuid::Uuid::nil()))),
-        None => None,
-    };
+    let owner = body.user_id.map(|user| user.parse::<UserId>().unwrap_or(UserId(uuid::Uuid::nil())));
     act(&app, &caller, request, &id, Act::Assign(owner)).await
 }
 

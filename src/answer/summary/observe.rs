@@ -196,11 +196,12 @@ fn flags(scene: &Scene<'_>) -> Vec<Observation> {
 fn unequal(scene: &Scene<'_>) -> Vec<Observation> {
     let mut found = Vec::new();
     let main = scene.main();
-    if let (Some(paid), Some(total)) = (scene.money("paid"), scene.money("total")) {
-        if paid.currency() == total.currency() && paid.millionths() > total.millionths() {
-            let text = format!("{} was paid for a total of {}.", shown(paid), shown(total));
-            found.push(Observation::new(text, &[(0, "paid"), (0, "total")], "payment above the amount unapplied cash"));
-        }
+    if let (Some(paid), Some(total)) = (scene.money("paid"), scene.money("total"))
+        && paid.currency() == total.currency()
+        && paid.millionths() > total.millionths()
+    {
+        let text = format!("{} was paid for a total of {}.", shown(paid), shown(total));
+        found.push(Observation::new(text, &[(0, "paid"), (0, "total")], "payment above the amount unapplied cash"));
     }
     let (billed_by, topic) = match main.kind {
         RecordKind::Order => (RecordKind::CustomerInvoice, "invoice differs from the order credit note"),
