@@ -175,6 +175,8 @@ async fn twice(app: &TestApp, method: &str, path: &str, body: Option<&Value>, ot
     let events = "SELECT count(*) FROM audit_event WHERE tenant_id = $1";
     let first = send(body).await.ok();
     assert!(first.headers.get("idempotency-replayed").is_none(), "{path}");
+    // What was changed is looked at for exceptions in the background, which has audit events of its own.
+    assert!(app.app.detect.settle(app.a.id(), std::time::Duration::from_secs(20)).await.unwrap(), "detection settles");
     let written = app.count(app.a.id(), events).await;
     let second = send(body).await;
     assert_eq!(second.status, first.status, "{path}: {}", second.text);

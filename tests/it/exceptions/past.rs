@@ -86,7 +86,7 @@ async fn the_demo_company_through_the_api_has_the_planted_exceptions_and_no_othe
         let reply = app.push_records(app.a.key("integration"), "demo", portion).await.ok().json();
         assert_eq!(reply["rejected"], json!([]));
     }
-    let settled = app.app.detect.settle(app.a.id(), std::time::Duration::from_secs(120)).await.unwrap();
+    let settled = app.app.detect.settle(app.a.id(), std::time::Duration::from_secs(600)).await.unwrap();
     assert!(settled);
     let mut found = BTreeSet::new();
     let mut after = String::new();
