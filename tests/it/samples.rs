@@ -22,10 +22,20 @@ pub struct Sample {
 /// What stands for each mark.
 pub type Marks = Vec<(&'static str, String)>;
 
-pub const MARKS: [&str; 9] =
-    ["$user", "$key", "$record", "$document", "$run", "$source", "$tenant", "$conversation", "$answer"];
-pub const MARKS: [&str; 10] =
-    ["$user", "$key", "$record", "$document", "$run", "$source", "$tenant", "$exception", "$group", "$webhook"];
+pub const MARKS: [&str; 12] = [
+    "$user",
+    "$key",
+    "$record",
+    "$document",
+    "$run",
+    "$source",
+    "$tenant",
+    "$conversation",
+    "$answer",
+    "$exception",
+    "$group",
+    "$webhook",
+];
 
 /// The tenant's own ids.
 pub fn own(tenant: &Tenant) -> Marks {
