@@ -26,6 +26,7 @@ mod metrics;
 mod once;
 mod operator;
 pub mod problem;
+mod queries;
 mod records;
 pub mod routes;
 mod search;
@@ -83,6 +84,7 @@ pub fn routes() -> Vec<Route> {
     routes.extend(conversations::routes());
     routes.extend(chat_completions::routes());
     routes.extend(search::routes());
+    routes.extend(queries::routes());
     routes.extend(records::routes());
     routes.extend(summary::routes());
     routes.extend(documents::routes());

@@ -5,6 +5,7 @@ mod answers;
 mod architecture;
 mod audit_trail;
 mod cli;
+mod computed;
 mod connections;
 mod content;
 mod conversations;

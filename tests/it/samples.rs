@@ -73,6 +73,7 @@ fn body(route: &str) -> Option<Value> {
         "POST /v1/search" => {
             json!({ "query": "refund SO-1042 lamp", "sources": ["$source"], "limit": 50, "linked": true })
         }
+        "POST /v1/queries" => json!({ "query": { "kind": "order" } }),
         "POST /v1/records:batch" => json!({ "source": "$source", "run_id": "$run", "records": [record] }),
         "POST /v1/documents" => json!({ "source": "$source", "run_id": "$run",
             "documents": [{ "external_id": "pages/one", "content": "# One\n\nText." }] }),
@@ -135,8 +136,15 @@ pub fn samples() -> Vec<Sample> {
                 _ => {}
             }
             let reads = row.method == "GET"
-                || ["/v1/answers", "/v1/chat/completions", "/v1/search", "/v1/audit:verify", "/v1/detection:backtest"]
-                    .contains(&row.path.as_str());
+                || [
+                    "/v1/answers",
+                    "/v1/chat/completions",
+                    "/v1/search",
+                    "/v1/queries",
+                    "/v1/audit:verify",
+                    "/v1/detection:backtest",
+                ]
+                .contains(&row.path.as_str());
             let asks = row.method == "POST" && ["/v1/answers", "/v1/chat/completions"].contains(&row.path.as_str());
             Sample { body: body(&route), route, method: row.method, path, writes: !reads, asks }
         })
