@@ -6,7 +6,7 @@ mod find;
 mod write;
 
 pub use find::{Found, any_of_kind, find, get, history, identified, linked, visible};
-pub use write::{Applied, IncomingRecord, delete, upsert};
+pub use write::{Applied, IncomingRecord, delete, digest, touch, upsert};
 
 use serde::Serialize;
 use utoipa::ToSchema;
