@@ -39,7 +39,7 @@ pub struct Wanted {
 /// Says what the source has, so that only what is new or changed has to be pushed.
 #[utoipa::path(post, path = "/v1/sources/{name}/offers", tag = "Ingest", security(("key" = [])), params(("name" = String, Path)),
     request_body = Offers,
-    responses((status = 200, body = Wanted), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
+    responses((status = 200, body = Wanted), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 async fn offer_items(
     State(app): State<App>,
     Caller(caller): Caller,

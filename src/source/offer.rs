@@ -50,7 +50,8 @@ pub fn document_digest(document: Document, audience: Vec<String>) -> String {
 /// Marks what is there unchanged as seen in the run. Returns the positions of the offers that have to be pushed.
 pub async fn offer(tx: &mut TenantTx, source: &str, run: RunId, offers: &[Offer]) -> Result<Vec<usize>, SourceError> {
     one_at_a_time(tx).await?;
-    let Some((source, true)) = by_name(tx, source).await? else { return Err(SourceError::NotFound) };
+    // A source that is not there has no run that goes on.
+    let Some((source, true)) = by_name(tx, source).await? else { return Err(SourceError::RunOver) };
     let run = run_for(tx, source, Some(run)).await?;
     let tenant = tx.tenant().0;
     let (mut records, mut documents, mut wanted) = (Vec::new(), Vec::new(), Vec::new());

@@ -72,7 +72,7 @@ async fn an_offer_needs_a_run_of_its_own_source(#[values(Engine::Sqlite, Engine:
     let run = app.post(key, "/v1/sources/other/runs", &json!({})).await.ok().json()["run_id"].clone();
     let body = json!({ "run_id": run, "offers": offers(&record, &[]) });
     app.post(key, "/v1/sources/offering/offers", &body).await.refused(409, "/problems/run-over");
-    app.post(key, "/v1/sources/nowhere/offers", &body).await.refused(404, "/problems/not-found");
+    app.post(key, "/v1/sources/nowhere/offers", &body).await.refused(409, "/problems/run-over");
     let many = json!({ "run_id": run, "offers": [] });
     app.post(key, "/v1/sources/other/offers", &many).await.refused(422, "/problems/too-many");
 }

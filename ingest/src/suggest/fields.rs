@@ -149,12 +149,20 @@ fn resemblance(column: &[String], spec: &FieldSpec, own: &BTreeSet<String>) -> f
         |words: &[String]| -> Vec<String> { words.iter().filter(|word| !own.contains(*word)).cloned().collect() };
     let own_names = [spec.name, spec.label].into_iter().map(|name| (1.0, words(name)));
     let synonyms = spec.synonyms.iter().map(|name| (0.88, words(name)));
-    let mut best: f64 = 0.0;
+    // "Total amount": every word of it is a name of the field by itself.
+    let single: Vec<String> = own_names
+        .clone()
+        .chain(synonyms.clone())
+        .filter(|(_, name)| name.len() == 1)
+        .flat_map(|(_, name)| name)
+        .collect();
+    let short = bare(column);
+    let mut best: f64 = if short.len() > 1 && short.iter().all(|word| single.contains(word)) { 0.8 } else { 0.0 };
     for (weight, phrase) in own_names.chain(synonyms) {
         if phrase.is_empty() {
             continue;
         }
-        let (short, shorter) = (bare(column), bare(&phrase));
+        let shorter = bare(&phrase);
         let score = if *column == phrase {
             1.0
         } else if !short.is_empty() && short == shorter {
