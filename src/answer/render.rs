@@ -95,6 +95,8 @@ pub struct Citation {
     pub effective_from: Option<String>,
     pub effective_to: Option<String>,
     pub heading_path: Vec<String>,
+    /// From 1; absent for formats without pages.
+    pub page: Option<usize>,
     /// Where to read it: the exact text of that version.
     pub href: String,
     pub record: Option<RecordRef>,
@@ -337,6 +339,7 @@ fn citation(n: usize, evidence: &Evidence, cite: &super::Cite, start: usize, end
         effective_from: evidence.effective_from.clone(),
         effective_to: evidence.effective_to.clone(),
         heading_path: evidence.heading_path.clone(),
+        page: ingest::document::page_at(&evidence.pages, start),
         href: format!("/v1/documents/{}/text?version={}", evidence.document_id, evidence.version),
         record: evidence.record.clone().map(|record| RecordRef { field: cite.field.clone(), ..record }),
     }

@@ -10,7 +10,7 @@ mod write;
 
 pub use find::{Found, any_of_kind, find, get, identified, linked, many, named, visible};
 pub use history::history;
-pub use write::{Applied, IncomingRecord, delete, upsert};
+pub use write::{Applied, IncomingRecord, delete, digest, touch, upsert};
 
 use serde::Serialize;
 use utoipa::ToSchema;

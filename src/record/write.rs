@@ -32,7 +32,7 @@ impl IncomingRecord {
             audience.push("everyone".to_owned());
         }
         let body = record.canonical_json();
-        let sha256 = sha256_hex(format!("{body}\n{}", audience.join(",")));
+        let sha256 = digest(&body, &audience);
         let cards = cards(&record)
             .into_iter()
             .map(|card| {
@@ -42,6 +42,13 @@ impl IncomingRecord {
             .collect();
         Self { record, audience, body, sha256, cards }
     }
+}
+
+/// Of everything whose change makes a new version: the canonical JSON and who may see it (empty: everyone).
+pub fn digest(canonical_json: &str, audience: &[String]) -> String {
+    let everyone = [String::from("everyone")];
+    let audience = if audience.is_empty() { &everyone } else { audience };
+    sha256_hex(format!("{canonical_json}\n{}", audience.join(",")))
 }
 
 /// What a push did, in records.
@@ -105,6 +112,7 @@ pub async fn upsert(
         };
         next.push(Next { id, version, incoming });
     }
+    let unchanged: Vec<String> = unchanged.iter().map(RecordId::to_string).collect();
     touch(tx, run, &unchanged).await?;
     write(tx, source, run, batch, next, now).await?;
     Ok(applied)
@@ -152,13 +160,13 @@ async fn present(tx: &mut TenantTx, ids: &[String]) -> sqlx::Result<HashMap<Stri
         .collect()
 }
 
-async fn touch(tx: &mut TenantTx, run: RunId, ids: &[RecordId]) -> sqlx::Result<()> {
-    let ids: Vec<String> = ids.iter().map(RecordId::to_string).collect();
+/// Marks records and their cards as seen in a run, so that its end does not tombstone them.
+pub async fn touch(tx: &mut TenantTx, run: RunId, ids: &[String]) -> sqlx::Result<()> {
     let first = [Bind::from(run.to_string())];
     let head = "UPDATE record SET seen_run_id = $2 WHERE tenant_id = $1 AND record_id IN";
-    bulk::execute_in(tx, head, &first, &ids, "").await?;
+    bulk::execute_in(tx, head, &first, ids, "").await?;
     let head = "UPDATE document SET seen_run_id = $2 WHERE tenant_id = $1 AND deleted_at_us IS NULL AND record_id IN";
-    bulk::execute_in(tx, head, &first, &ids, "").await.map(drop)
+    bulk::execute_in(tx, head, &first, ids, "").await.map(drop)
 }
 
 async fn write(

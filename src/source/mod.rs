@@ -4,11 +4,14 @@
 //! one audit event, a *complete* run tombstones whatever of its source it did not see.
 
 pub mod batch;
+pub mod extract;
 pub mod folder;
+pub mod offer;
 mod runs;
 mod wire;
 
 pub use batch::{Batch, BatchReport, apply, batch_state};
+pub use extract::Extractor;
 pub use runs::{RunRow, finish_run, rejections, start_run};
 pub use wire::{PushedDocument, PushedRecord, WireError};
 

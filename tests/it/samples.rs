@@ -74,6 +74,10 @@ fn body(route: &str) -> Option<Value> {
             json!({ "query": "refund SO-1042 lamp", "sources": ["$source"], "limit": 50, "linked": true })
         }
         "POST /v1/queries" => json!({ "query": { "kind": "order" } }),
+        "POST /v1/files" => json!({ "note": "taken in as it is" }),
+        "POST /v1/sources/{name}/offers" => {
+            json!({ "run_id": "$run", "offers": [{ "kind": "order", "external_id": "SO-77", "sha256": "0" }] })
+        }
         "POST /v1/records:batch" => json!({ "source": "$source", "run_id": "$run", "records": [record] }),
         "POST /v1/documents" => json!({ "source": "$source", "run_id": "$run",
             "documents": [{ "external_id": "pages/one", "content": "# One\n\nText." }] }),
@@ -128,6 +132,7 @@ pub fn samples() -> Vec<Sample> {
             }
             assert!(!path.contains('{'), "{route}: a sample does not know this place");
             match route.as_str() {
+                "POST /v1/files" => path.push_str("?source=$source&external_id=upload.md&run_id=$run"),
                 "GET /v1/records" => path.push_str("?kind=order&external_id=SO-1042"),
                 "GET /v1/documents" => path.push_str("?limit=200&after=00000000-0000-0000-0000-000000000000"),
                 "GET /v1/documents/{document_id}/text" => path.push_str("?version=1"),
