@@ -7,7 +7,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 COUNTERSIGN := $(TARGET)/debug/countersign
 
-.PHONY: help build demo test lint fmt clippy deny tests postgres eval gate openapi
+.PHONY: help build demo test lint fmt clippy deny tests fuzz postgres eval gate openapi
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -63,6 +63,9 @@ tests:
 	echo; echo "Skipped:"; \
 	grep -hE 'skipped: |^ +SKIP \[|\.\.\. ignored' "$$log" | sed -E 's/^ +/  /' | sort -u || echo "  nothing"; \
 	exit $$status
+
+fuzz: ## every parser against damaged and made-up input, for long (FUZZ_CASES=200000)
+	COUNTERSIGN_FUZZ_CASES=$(or $(FUZZ_CASES),200000) $(CARGO) test --package ingest --test hostile -- makes_a_parser_panic
 
 eval: ## measure retrieval and answers with the code that serves
 	$(CARGO) run --package eval -- $(EVAL_ARGS)

@@ -23,7 +23,7 @@ use crate::index::Index;
 use crate::ladder::Ladder;
 use crate::net::{NetPolicy, SystemLookup};
 use crate::quota::rate::{Allowance, RateLimiter, Slowdown};
-use crate::source;
+use crate::source::{self, Extractor};
 use crate::store::Store;
 use crate::vector::VectorStore;
 use crate::webhook::Sender;
@@ -52,6 +52,8 @@ pub struct App {
     /// Attempts with keys that are none, by client network.
     pub guesses: Arc<Slowdown<IpAddr>>,
     pub detect: Detect,
+    /// Reads PDF, office files and mails.
+    pub extractor: Extractor,
     /// Signs audit heads.
     pub audit_key: Arc<SigningKey>,
     /// Of the operator's key; the key itself lies in the data directory.
@@ -88,6 +90,7 @@ impl App {
         let lookup = Arc::new(SystemLookup);
         let sender = Sender { store: parts.store.clone(), clock: parts.clock.clone(), policy, lookup };
         tasks.spawn(sender.run(told, shutdown.clone()));
+        let extractor = Extractor::new(&parts.config.ingest);
         Self {
             config: Arc::new(parts.config),
             clock: parts.clock,
@@ -97,6 +100,7 @@ impl App {
             llm: parts.llm,
             rate: Arc::default(),
             guesses: Arc::new(Slowdown::new(Allowance::per_minute(GUESSES_PER_MINUTE))),
+            extractor,
             audit_key: Arc::new(parts.audit_key),
             operator_key_sha256: crate::canonical::sha256_hex(parts.operator_key).into(),
             metrics: parts.metrics,

@@ -29,6 +29,7 @@ pub mod record;
 pub mod source;
 pub mod index;
 pub mod retrieve;
+pub mod compute;
 pub mod answer;
 pub mod conversation;
 pub mod detect;

@@ -5,7 +5,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use countersign::demo::{self, DemoCompany};
+
 use crate::manifest::{Place, Roots};
+use crate::truth;
 
 /// One case.
 ///
@@ -23,6 +26,17 @@ pub struct Case {
     /// Texts the answer holds, verbatim.
     #[serde(default, alias = "expected")]
     pub says: Vec<String>,
+    /// Further texts, derived from the demo company's rows: a name of [`crate::truth`], with `#count` or `#sum` when only that is asked.
+    pub truth: Option<String>,
+    /// Cells of the demo company's exports that the answer holds: file, value of the first column, column.
+    #[serde(default)]
+    pub cells: Vec<[String; 3]>,
+    /// Texts the answer must not hold.
+    #[serde(default)]
+    pub never: Vec<String>,
+    /// The turns before `question`, for follow-ups.
+    #[serde(default)]
+    pub turns: Vec<String>,
     /// As `order/SO-1042`.
     #[serde(default)]
     pub records: Vec<String>,
@@ -37,7 +51,7 @@ pub struct Case {
 impl Case {
     /// Writes the days in that are relative to the corpus's.
     pub fn date(&mut self, as_of: jiff::civil::Date) {
-        let texts = std::iter::once(&mut self.question).chain(&mut self.says);
+        let texts = std::iter::once(&mut self.question).chain(&mut self.says).chain(&mut self.turns);
         texts.for_each(|text| *text = countersign::demo::dated(text, as_of));
     }
 }
@@ -71,6 +85,7 @@ pub fn shortcomings(case: &Case, answer: &Value) -> Vec<String> {
     let text = answer["text"].as_str().unwrap_or_default();
     let lacks = case.says.iter().filter(|one| !text.contains(one.as_str())).map(|one| format!("lacks “{one}”"));
     let mut wrong: Vec<String> = lacks.collect();
+    wrong.extend(case.never.iter().filter(|one| text.contains(one.as_str())).map(|one| format!("says “{one}”")));
     let citations = || answer["citations"].as_array().into_iter().flatten();
     for record in &case.records {
         let cited = citations().any(|citation| {
@@ -92,6 +107,32 @@ pub fn shortcomings(case: &Case, answer: &Value) -> Vec<String> {
     wrong
 }
 
+/// Fills in what a case over the demo company expects beside its dates: derived numbers, cells of the exports.
+pub fn resolve(case: &mut Case, company: &DemoCompany, files: &[(String, Vec<u8>)]) -> Result<()> {
+    if let Some(name) = &case.truth {
+        let (name, part) = name.split_once('#').unwrap_or((name, ""));
+        let found = truth::says(name, company).with_context(|| format!("{}: no truth {name}", case.id))?;
+        anyhow::ensure!(!found.is_empty(), "{}: {name} says nothing", case.id);
+        case.says.extend(match part {
+            "count" => found[..1].to_vec(),
+            "sum" => found[1..].to_vec(),
+            _ => found,
+        });
+    }
+    for [file, id, column] in &case.cells {
+        let bytes = files.iter().find(|(path, _)| path == file).map(|(_, bytes)| bytes);
+        let mut table = csv::Reader::from_reader(bytes.with_context(|| format!("no {file}"))?.as_slice());
+        let at =
+            table.headers()?.iter().position(|name| name == column).with_context(|| format!("no column {column}"))?;
+        let row = table.records().filter_map(Result::ok).find(|row| row.get(0) == Some(id));
+        let cell = row.and_then(|row| row.get(at).map(str::to_owned)).filter(|cell| !cell.is_empty());
+        let cell = cell.with_context(|| format!("{}: {file} has no {column} for {id}", case.id))?;
+        // Times are local in the exports and UTC in answers: the day is compared.
+        case.says.push(cell.split('T').next().unwrap_or_default().to_owned());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -111,6 +152,25 @@ mod tests {
         let other = json!({ "abstained": false, "text": "Total: 85.00 EUR", "citations": [] });
         assert_eq!(shortcomings(&case, &other).len(), 3);
         assert_eq!(shortcomings(&case, &json!({ "abstained": true })), ["abstains"]);
+    }
+
+    #[test]
+    fn every_own_case_is_well_formed_and_expects_something() {
+        let roots = Roots { own: env!("CARGO_MANIFEST_DIR").into(), shared: "nowhere".into() };
+        let company = demo::generate("2026-11-02".parse().unwrap(), demo::DEFAULT_SEED);
+        let files = company.files();
+        let (mut asked, mut follow_ups) = (std::collections::HashSet::new(), 0);
+        for name in ["own-development", "own-held-out", "follow-ups-development", "follow-ups-held-out"] {
+            for mut case in read::<Case>(&Place::from(format!("cases/{name}.jsonl")), &roots).unwrap() {
+                case.date(company.as_of);
+                resolve(&mut case, &company, &files).unwrap();
+                assert!(case.abstains || !case.says.is_empty() || !case.records.is_empty(), "{}", case.id);
+                assert_eq!(case.kind == "follow_up", !case.turns.is_empty(), "{}", case.id);
+                follow_ups += usize::from(!case.turns.is_empty());
+                assert!(asked.insert((case.question.clone(), case.turns.clone())), "{} is asked twice", case.id);
+            }
+        }
+        assert!(asked.len() >= 200 && follow_ups >= 25, "{} {follow_ups}", asked.len());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod measure;
 mod metrics;
 mod ragtruth;
 mod report;
+mod truth;
 
 use std::path::PathBuf;
 use std::time::Instant;

@@ -67,7 +67,22 @@ pub struct DocumentMeta {
     pub scope: BTreeMap<String, Vec<String>>,
     /// Roles that may read it; empty: not said here (the mapping's default holds).
     pub audience: Vec<String>,
+    /// Byte offset of the text at which each page begins; empty for formats without pages.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<usize>,
     pub extra: BTreeMap<String, serde_json::Value>,
+}
+
+impl DocumentMeta {
+    /// The page, from 1, on which a byte of the text stands; `None` for formats without pages.
+    pub fn page_at(&self, byte: usize) -> Option<usize> {
+        page_at(&self.pages, byte)
+    }
+}
+
+/// The page, from 1, on which a byte stands, by the offsets at which pages begin; `None` without pages.
+pub fn page_at(pages: &[usize], byte: usize) -> Option<usize> {
+    Some(pages.partition_point(|start| *start <= byte)).filter(|page| *page > 0)
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@
 pub mod card;
 pub mod chunk;
 pub mod document;
+pub mod extract;
 mod front_matter;
 mod html;
 pub mod identifier;
@@ -16,6 +17,7 @@ pub mod prose;
 pub mod record;
 pub mod reject;
 pub mod schema;
+pub mod suggest;
 pub mod table;
 pub mod text;
 
@@ -24,8 +26,9 @@ pub use chunk::{Chunk, MAX_TOKENS, chunk_card, chunk_document, count_tokens};
 pub use document::{
     Document, DocumentKind, DocumentMeta, Markup, chunk_id, document_id, record_id, sha256, sha256_hex,
 };
+pub use extract::{Extract, Route};
 pub use identifier::{Identifier, IdentifierScheme, identifiers_in};
-pub use mapping::{Ingested, Mapping, MappingError, SourceFile};
+pub use mapping::{Given, Ingested, Input, Mapping, MappingError, SourceFile};
 pub use money::{Currency, Decimal, Money, MoneyError};
 pub use record::{Fields, Link, Record, RecordKind, Value};
 pub use reject::{Limits, Rejection};

@@ -1,14 +1,15 @@
-//! Prose files to documents, by their extension.
+//! Prose files to documents, by their extension; and the prose that was extracted from other formats.
 //!
 //! Dispatch, titles and the checks all prose shares; each format has its own module. Chunking comes after.
 
 use crate::document::{Document, DocumentKind, DocumentMeta, Markup};
+use crate::extract::{Prose, sniff};
 use crate::reject::{Limits, Rejection};
 use crate::{chunk, front_matter, html};
 
-/// Whether a path is prose by its extension: Markdown, HTML or plain text.
+/// Whether a path is prose by its extension: Markdown, HTML, plain text, PDF, Word or mail.
 pub fn is_prose(path: &str) -> bool {
-    format_of(path).is_some()
+    format_of(path).is_some() || sniff::is_extracted_prose(path)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,23 @@ pub fn parse(path: &str, text: &str, limits: &Limits) -> Result<Document, Reject
     if document.text.trim().is_empty() {
         return Err(Rejection::file(path, "has no text"));
     }
+    Ok(document)
+}
+
+/// The document of extracted prose. Refused as in [`parse`].
+pub fn of_extract(path: &str, prose: &Prose, kind: DocumentKind, limits: &Limits) -> Result<Document, Rejection> {
+    if prose.text.len() > limits.document_bytes {
+        return Err(Rejection::file(path, format!("is a document of more than {} bytes", limits.document_bytes)));
+    }
+    let text = prose.text.replace('\0', " ");
+    if text.trim().is_empty() {
+        return Err(Rejection::file(path, "has no text"));
+    }
+    let heading = || if prose.markup == Markup::Markdown { first_heading(&text) } else { None };
+    let title = prose.title.clone().or_else(heading);
+    let mut document = document(path, title, text, prose.markup);
+    document.kind = kind;
+    document.meta.pages.clone_from(&prose.pages);
     Ok(document)
 }
 

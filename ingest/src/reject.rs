@@ -67,6 +67,20 @@ pub struct Limits {
     pub document_bytes: usize,
     /// Nesting of HTML elements.
     pub html_depth: usize,
+    /// Bytes of a PDF, office file or mail before it is unpacked.
+    pub extract_bytes: usize,
+    /// Bytes of a packed file when unpacked.
+    pub inflated_bytes: u64,
+    /// Parts of a packed file.
+    pub entries: usize,
+    /// Bytes of text that one workbook may become.
+    pub extracted_bytes: usize,
+    /// Pages of a PDF.
+    pub pages: usize,
+    /// Attachments of a mail, those of mails within it included.
+    pub attachments: usize,
+    /// Mails within mails.
+    pub mail_depth: usize,
 }
 
 impl Default for Limits {
@@ -80,6 +94,13 @@ impl Default for Limits {
             json_values: 20_000_000,
             document_bytes: 8 << 20,
             html_depth: 512,
+            extract_bytes: 64 << 20,
+            inflated_bytes: 256 << 20,
+            entries: 10_000,
+            extracted_bytes: 64 << 20,
+            pages: 5_000,
+            attachments: 50,
+            mail_depth: 3,
         }
     }
 }

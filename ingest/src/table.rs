@@ -1,4 +1,4 @@
-//! Rows of CSV and TSV text, one at a time.
+//! Rows of CSV and TSV text, and of sheets turned into it, one at a time; and writing them.
 //!
 //! Our own reader rather than a crate's, for two things reports need: a quote that is never closed costs the row in
 //! which it opened (reading goes on at the next line) instead of swallowing the rest of the file, and a cell over the
@@ -13,9 +13,63 @@ use crate::reject::{Limits, Rejection};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     pub columns: Vec<String>,
+    /// A sheet's: cells carry their type ([`CellKind`]).
+    pub typed: bool,
+}
+
+/// How a cell of a sheet is typed. The first character of its text says so, a control character that no sheet holds:
+/// what a sheet has as a number is not read by the marks that a mapping names for text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CellKind {
+    Text,
+    /// With a decimal point.
+    Number,
+    /// `2026-03-01` or `2026-03-01 14:00:00`.
+    Moment,
+    /// `true` or `false`.
+    Flag,
+    /// `#N/A` and its like.
+    Error,
+}
+
+const MARKS: [(char, CellKind); 4] = [
+    ('\u{91}', CellKind::Number),
+    ('\u{92}', CellKind::Moment),
+    ('\u{93}', CellKind::Flag),
+    ('\u{94}', CellKind::Error),
+];
+
+impl CellKind {
+    /// The text with its mark; a mark that a text brings along is removed.
+    pub fn marked(self, text: &str) -> String {
+        let text = text.trim_start_matches(MARKS.map(|(mark, _)| mark));
+        MARKS
+            .iter()
+            .find(|(_, kind)| *kind == self)
+            .map_or_else(|| text.to_owned(), |(mark, _)| format!("{mark}{text}"))
+    }
+
+    /// The kind of a marked text, and the text without its mark.
+    pub fn of(cell: &str) -> (Self, &str) {
+        let marked = cell.chars().next().and_then(|first| MARKS.iter().find(|(mark, _)| *mark == first));
+        marked.map_or((Self::Text, cell), |(mark, kind)| (*kind, &cell[mark.len_utf8()..]))
+    }
 }
 
 impl Header {
+    /// A cell's text, whether typed or not.
+    pub fn text<'c>(&self, cell: &'c str) -> &'c str {
+        if self.typed { CellKind::of(cell).1 } else { cell }
+    }
+
+    /// A column as rejections name it: with its letter on a sheet, `total (D)`.
+    pub fn shown(&self, column: &str, row: u64) -> String {
+        match self.position(column).filter(|_| self.typed) {
+            Some(index) => format!("{column} ({}{row})", letters(index)),
+            None => column.to_owned(),
+        }
+    }
+
     pub fn position(&self, column: &str) -> Option<usize> {
         self.columns.iter().position(|name| name == column)
     }
@@ -32,7 +86,7 @@ pub struct Row<'a> {
 /// Rows of a table, in order; a bad row is an `Err` and reading goes on after it.
 pub struct Table<'a> {
     pub header: Header,
-    file: &'a str,
+    file: String,
     scanner: Scanner<'a>,
     limits: Limits,
     rows: u64,
@@ -44,7 +98,7 @@ pub struct Table<'a> {
 ///   of (a comma when it has none).
 ///
 /// Refused: an empty file, too many columns, a column name twice. Columns without a name are called `column_3`.
-pub fn table<'a>(file: &'a str, text: &'a str, delimiter: Option<u8>, limits: &Limits) -> Result<Table<'a>, Rejection> {
+pub fn table<'a>(file: &str, text: &'a str, delimiter: Option<u8>, limits: &Limits) -> Result<Table<'a>, Rejection> {
     let delimiter = delimiter.unwrap_or_else(|| guess_delimiter(file, text));
     let mut scanner = Scanner { text, at: 0, line: 1, delimiter, cell_bytes: limits.cell_bytes, cells: limits.columns };
     let names = loop {
@@ -55,19 +109,114 @@ pub fn table<'a>(file: &'a str, text: &'a str, delimiter: Option<u8>, limits: &L
             Some(Ok((_, cells))) => break cells,
         }
     };
-    let mut columns = Vec::with_capacity(names.len());
+    let header = Header { columns: unique(file, 1, names.iter().map(|name| name.as_ref()))?, typed: false };
+    Ok(Table { header, file: file.to_owned(), scanner, limits: *limits, rows: 0 })
+}
+
+/// Opens the text of a sheet: comma-separated, each row led by its number in the sheet, cells typed by [`CellKind`].
+///
+/// - `header_row`: as the sheet numbers it, from 1; `None`: the first row that holds something. Rows before it are
+///   passed over.
+///
+/// Refused as in [`table`]. Rows that end early are filled with empty cells.
+pub fn numbered<'a>(
+    file: &str,
+    text: &'a str,
+    header_row: Option<u64>,
+    limits: &Limits,
+) -> Result<Table<'a>, Rejection> {
+    let (cell_bytes, cells) = (limits.cell_bytes, limits.columns + 1);
+    let mut scanner = Scanner { text, at: 0, line: 1, delimiter: b',', cell_bytes, cells };
+    loop {
+        let (row, names) = match scanner.next() {
+            None => break,
+            Some(Err((_, reason))) => return Err(Rejection::file(file, reason)),
+            Some(Ok((_, cells))) => numbered_row(cells),
+        };
+        if header_row.is_some_and(|wanted| row < wanted) {
+            continue;
+        }
+        if header_row.is_some_and(|wanted| row > wanted) {
+            break;
+        }
+        let columns = unique(file, row, names.iter().map(|name| CellKind::of(name).1))?;
+        let header = Header { columns, typed: true };
+        return Ok(Table { header, file: file.to_owned(), scanner, limits: *limits, rows: 0 });
+    }
+    Err(match header_row {
+        Some(row) => Rejection::row(file, row, "is empty, and the mapping says that the header is there"),
+        None => Rejection::file(file, "is empty: a table needs a header row"),
+    })
+}
+
+/// The row's own number and the cells behind it.
+fn numbered_row(mut cells: Vec<Cow<'_, str>>) -> (u64, Vec<Cow<'_, str>>) {
+    let row = cells.first().and_then(|number| number.parse().ok()).unwrap_or(0);
+    if !cells.is_empty() {
+        cells.remove(0);
+    }
+    (row, cells)
+}
+
+/// Column names: trimmed, not empty, none twice.
+fn unique<'n>(file: &str, row: u64, names: impl Iterator<Item = &'n str>) -> Result<Vec<String>, Rejection> {
+    let mut columns = Vec::new();
     let mut seen = HashSet::new();
-    for (index, name) in names.iter().enumerate() {
+    for (index, name) in names.enumerate() {
         let name = match name.trim() {
             "" => format!("column_{}", index + 1),
             name => name.to_owned(),
         };
         if !seen.insert(name.clone()) {
-            return Err(Rejection { file: file.into(), row: Some(1), column: Some(name), reason: TWICE.into() });
+            return Err(Rejection { file: file.into(), row: Some(row), column: Some(name), reason: TWICE.into() });
         }
         columns.push(name);
     }
-    Ok(Table { header: Header { columns }, file, scanner, limits: *limits, rows: 0 })
+    Ok(columns)
+}
+
+/// Letters of a column as a spreadsheet shows them: 0 is A, 26 is AA.
+fn letters(index: usize) -> String {
+    let mut letters = Vec::new();
+    let mut rest = index + 1;
+    while rest > 0 {
+        letters.push(b'A' + u8::try_from((rest - 1) % 26).unwrap_or(0));
+        rest = (rest - 1) / 26;
+    }
+    letters.iter().rev().map(|letter| char::from(*letter)).collect()
+}
+
+/// Appends one row of CSV: cells quoted where they must be, LF at the end.
+pub fn write_row<'c>(out: &mut String, cells: impl Iterator<Item = &'c str>) {
+    for (index, cell) in cells.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        if cell.contains([',', '"', '\r', '\n']) {
+            out.push('"');
+            out.push_str(&cell.replace('"', "\"\""));
+            out.push('"');
+        } else {
+            out.push_str(cell);
+        }
+    }
+    out.push('\n');
+}
+
+/// A text as a cell of a table that people open in a spreadsheet: what would run as a formula there is made text with
+/// an apostrophe in front (ASVS 1.2.10), and NUL, which ends a cell early in some programs, becomes U+FFFD.
+///
+/// Every exporter of CSV or XLSX passes every cell through here; imports keep what they are given.
+pub fn export_cell(text: &str) -> Cow<'_, str> {
+    let text = if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) };
+    let dangerous =
+        |c: char| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '\'' | '＝' | '＋' | '－' | '＠');
+    if text.starts_with(dangerous) { Cow::Owned(format!("'{text}")) } else { text }
+}
+
+/// What [`export_cell`] was given, NULs aside.
+pub fn exported_cell(cell: &str) -> &str {
+    cell.strip_prefix('\'').unwrap_or(cell)
 }
 
 const TWICE: &str = "is the name of two columns";
@@ -93,7 +242,13 @@ impl<'a> Iterator for Table<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let (line, cells) = match self.scanner.next()? {
-                Err((line, reason)) => return Some(Err(Rejection::row(self.file, line, reason))),
+                Err((line, reason)) => return Some(Err(Rejection::row(&self.file, line, reason))),
+                Ok((_, cells)) if self.header.typed => {
+                    let (row, mut cells) = numbered_row(cells);
+                    let width = self.header.columns.len().max(cells.len());
+                    cells.resize(width, Cow::Borrowed(""));
+                    (row, cells)
+                }
                 Ok((_, cells)) if is_blank(&cells) && self.header.columns.len() > 1 => continue,
                 Ok((_, cells)) if matches!(cells.as_slice(), [only] if only.is_empty()) => continue,
                 Ok(row) => row,
@@ -102,16 +257,16 @@ impl<'a> Iterator for Table<'a> {
             if self.rows > self.limits.rows {
                 self.scanner.at = self.scanner.text.len();
                 let reason = format!("has more than {} rows; the rest was not read", self.limits.rows);
-                return Some(Err(Rejection::file(self.file, reason)));
+                return Some(Err(Rejection::file(&self.file, reason)));
             }
             let expected = self.header.columns.len();
             if cells.len() != expected {
                 let reason = format!("has {} cells where the header has {expected}", cells.len());
-                return Some(Err(Rejection::row(self.file, line, reason)));
+                return Some(Err(Rejection::row(&self.file, line, reason)));
             }
             if let Some(index) = cells.iter().position(|cell| cell.contains('\0')) {
                 let column = &self.header.columns[index];
-                return Some(Err(Rejection::cell(self.file, line, column, "holds a NUL character")));
+                return Some(Err(Rejection::cell(&self.file, line, column, "holds a NUL character")));
             }
             return Some(Ok(Row { line, cells }));
         }

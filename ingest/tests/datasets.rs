@@ -144,3 +144,93 @@ fn records_of_the_data_sets_survive_their_canonical_json() {
         }
     }
 }
+
+#[test]
+fn every_wholesale_order_maps_with_its_lines() {
+    let Some(folder) = shared("every_wholesale_order_maps", "erp/northwind") else { return };
+    let records = ingest("northwind", &read_all(&folder));
+    for (kind, rows) in [
+        (RecordKind::Order, 830),
+        (RecordKind::Customer, 91),
+        (RecordKind::Supplier, 29),
+        (RecordKind::Product, 77),
+        (RecordKind::StockLevel, 77),
+    ] {
+        assert_eq!(count(&records, kind), rows, "{kind}");
+    }
+    let orders = records.iter().filter(|record| record.kind == RecordKind::Order);
+    assert_eq!(orders.map(|order| order.lines.len()).sum::<usize>(), 2_155);
+    // Both sums are exact: cents of price times quantity, from the text of the lines and from the records.
+    let details = std::fs::read_to_string(folder.join("order_details.csv")).unwrap();
+    let whole = |text: &str| text.parse::<i64>().unwrap();
+    let cents = |text: &str| (text.parse::<f64>().unwrap() * 100.0).round() as i64;
+    let plain: i64 = details
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').collect::<Vec<_>>())
+        .map(|cells| cents(cells[2]) * 10_000 * whole(cells[3]))
+        .sum();
+    let lines = records.iter().filter(|record| record.kind == RecordKind::Order).flat_map(|order| &order.lines);
+    let mapped: i64 = lines
+        .map(|line| {
+            let quantity: i64 = line["quantity"].as_decimal().unwrap().to_string().parse().unwrap();
+            line["unit_price"].as_money().unwrap().millionths() * quantity
+        })
+        .sum();
+    assert_eq!(mapped, plain);
+}
+
+/// The proposal for a file, and how many of its rows it reads once a person named the currency and the rounding of binary fractions.
+fn proposed(folder: &std::path::Path, file: &str) -> (ingest::suggest::Suggestion, usize, Vec<String>) {
+    let bytes = std::fs::read(folder.join(file)).unwrap();
+    let suggestion = ingest::suggest::suggest(file, &ingest::Given::Text(&bytes), &Limits::default()).unwrap();
+    let toml = suggestion
+        .toml
+        .replace("# currency = \"EUR\"", "currency = \"USD\"")
+        .replace("\"freight\" #", "{ from = \"freight\", round = 2 } #")
+        .replace("\"unit_price\" #", "{ from = \"unit_price\", round = 2 } #");
+    let mapping = Mapping::parse(&toml).unwrap_or_else(|error| panic!("{error}\n{toml}"));
+    let (mut records, mut rejected) = (0, Vec::new());
+    mapping.read(&[SourceFile { path: file, bytes: &bytes }], &Limits::default(), &mut |outcome| match outcome {
+        Ingested::Record { .. } => records += 1,
+        Ingested::Rejected(rejection) => rejected.push(rejection.to_string()),
+        _ => {}
+    });
+    rejected.truncate(3);
+    (suggestion, records, rejected)
+}
+
+#[test]
+fn proposals_for_real_tables_name_the_kind_and_read_every_row() {
+    let cases = [
+        ("erp/northwind", "customers.csv", "customer", 91, &["name", "city", "phone"][..]),
+        ("erp/northwind", "suppliers.csv", "supplier", 29, &["name", "website"]),
+        ("erp/northwind", "products.csv", "product", 77, &["name", "supplier_id", "discontinued"]),
+        ("erp/northwind", "orders.csv", "order", 830, &["customer_id", "ordered_at", "freight"]),
+        ("erp/adventureworks_oltp", "Vendor.csv", "supplier", 104, &["name", "credit_rating"]),
+        ("erp/adventureworks_oltp", "Product.csv", "product", 504, &["name", "list_price", "standard_cost"]),
+        (
+            "erp/adventureworks_oltp",
+            "PurchaseOrderHeader.csv",
+            "purchase_order",
+            4_012,
+            &["supplier_id", "order_date", "freight"],
+        ),
+    ];
+    for (set, file, kind, rows, fields) in cases {
+        let Some(folder) = shared("proposals_for_real_tables", set) else { return };
+        let (suggestion, read, rejected) = proposed(&folder, file);
+        println!(
+            "{file}: {} {:.2}, {} fields\n{}",
+            suggestion.kind,
+            suggestion.confidence,
+            suggestion.fields.len(),
+            suggestion.toml
+        );
+        assert_eq!(suggestion.kind.as_str(), kind, "{file}");
+        assert_eq!((read, &rejected), (rows, &Vec::new()), "{file}\n{}", suggestion.toml);
+        for field in fields {
+            assert!(suggestion.fields.iter().any(|(name, _)| name == field), "{file}: no {field}\n{}", suggestion.toml);
+        }
+    }
+}

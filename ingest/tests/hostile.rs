@@ -1,5 +1,7 @@
 //! What arrives broken, and what arrives to break us: every case is a report, none is a crash.
 
+mod build;
+
 use std::time::{Duration, Instant};
 
 use ingest::text::{Encoding, decode, for_matching, visible_marks};
@@ -202,6 +204,45 @@ fn reasons_never_repeat_what_a_cell_holds() {
     }
 }
 
+/// Reliability test 53: eight times the text takes about eight times as long, whatever the text is made to provoke.
+#[test]
+fn identifiers_are_found_in_linear_time() {
+    let provocations = [
+        "SO-",
+        "order number ",
+        "1-",
+        "0",
+        "a@",
+        "INV ",
+        "-/",
+        "#1 ",
+        "SO-1042 and ",
+        "no. ",
+        "1Z999",
+        "é",
+        " ",
+        "x.y.",
+    ];
+    for unit in provocations {
+        let took = |bytes: usize| {
+            let text = unit.repeat(bytes / unit.len());
+            let once = || {
+                let started = Instant::now();
+                let found = ingest::identifiers_in(&text).len();
+                (started.elapsed(), found)
+            };
+            (0..3).map(|_| once().0).min().unwrap_or_default()
+        };
+        let (small, large) = (took(128 << 10), took(1 << 20));
+        println!("{unit:?}: 1 MiB in {large:?}");
+        // Twice the linear cost and what a busy machine adds: the square would be eight times that.
+        assert!(
+            large <= small * 24 + Duration::from_millis(200),
+            "{unit:?}: {small:?} for 128 KiB, {large:?} for 1 MiB"
+        );
+    }
+}
+
 fn read_document(path: &str, bytes: &[u8]) -> Result<Document, Rejection> {
     prose::parse(path, &decode(bytes).text, &Limits::default())
 }
@@ -348,8 +389,30 @@ fn same(ours: &json::Json, theirs: &serde_json::Value) -> bool {
     }
 }
 
+/// One good file of each extracted format.
+fn seeds() -> &'static [(&'static str, Vec<u8>); 6] {
+    static SEEDS: std::sync::OnceLock<[(&str, Vec<u8>); 6]> = std::sync::OnceLock::new();
+    SEEDS.get_or_init(|| {
+        let row = build::text_row(1, &["id", "state", "total"]);
+        [
+            ("a.pdf", build::pdf(&[&["one", "two"], &["three"]])),
+            ("a.docx", build::docx(&build::paragraph("<w:pStyle w:val=\"H1\"/>", "Refunds"))),
+            ("a.xlsx", build::xlsx(&[("A", &row)])),
+            ("a.ods", build::ods("<table:table-row><table:table-cell office:value-type=\"string\"><text:p>x</text:p></table:table-cell></table:table-row>")),
+            ("a.eml", build::MAIL.as_bytes().to_vec()),
+            ("a.xls", build::office_encrypted()),
+        ]
+    })
+}
+
+/// Cases of each property: 256, or what `COUNTERSIGN_FUZZ_CASES` says (`make fuzz`).
+#[expect(clippy::disallowed_methods, reason = "how long to try is the caller's choice, not the product's")]
+fn cases() -> u32 {
+    std::env::var("COUNTERSIGN_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn no_bytes_make_a_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
@@ -366,6 +429,32 @@ proptest! {
         let _ = Mapping::parse(&text);
         read_document("a.md", format!("---\n{text}\n---\nbody").as_bytes()).ok();
         read_document("a.md", format!("+++\n{text}\n+++\nbody").as_bytes()).ok();
+    }
+
+    #[test]
+    fn no_office_file_makes_a_parser_panic(
+        at in 0_usize..10_000, bytes in proptest::collection::vec(any::<u8>(), 1..12), which in 0_usize..6, cut in 0_usize..10_000,
+    ) {
+        let (path, good) = &seeds()[which];
+        let mut damaged = good.clone();
+        let place = at % damaged.len();
+        for (offset, byte) in bytes.iter().enumerate() {
+            if let Some(old) = damaged.get_mut(place + offset) {
+                *old = *byte;
+            }
+        }
+        if cut % 3 == 0 {
+            damaged.truncate(cut % good.len());
+        }
+        let _ = ingest::extract::extract(path, &damaged, &Limits::default());
+    }
+
+    #[test]
+    fn no_mail_like_text_makes_a_parser_panic(text in "[A-Za-z0-9:;=\"<>@/?_. \r\n-]{0,400}") {
+        let mail = format!("From: a@b.example\r\nContent-Type: multipart/mixed; boundary=\"b\"\r\n{text}\r\n\r\n--b\r\n{text}\r\n--b--");
+        let _ = ingest::extract::extract("a.eml", mail.as_bytes(), &Limits::default());
+        let _ = ingest::suggest::suggest("a.csv", &ingest::Given::Text(text.as_bytes()), &Limits::default());
+        let _ = ingest::suggest::suggest("a.json", &ingest::Given::Text(text.as_bytes()), &Limits::default());
     }
 
     #[test]

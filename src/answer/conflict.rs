@@ -311,6 +311,7 @@ mod tests {
             text: text.into(),
             record: None,
             spans: Vec::new(),
+            pages: Vec::new(),
             synced_at_us: None,
         }
     }

@@ -38,6 +38,8 @@ pub struct Evidence {
     pub record: Option<RecordRef>,
     /// Cards only.
     pub spans: Vec<FieldSpan>,
+    /// Byte offset of the document's text at which each page begins; empty for formats without pages.
+    pub pages: Vec<usize>,
     pub synced_at_us: Option<i64>,
 }
 
@@ -64,6 +66,7 @@ impl Evidence {
                 field: None,
             }),
             spans: card.spans,
+            pages: Vec::new(),
             synced_at_us: card.synced_at_us,
         }
     }
@@ -90,6 +93,7 @@ impl Evidence {
                 field: None,
             }),
             spans: Vec::new(),
+            pages: passage.pages.clone(),
             synced_at_us: passage.synced_at_us,
         }
     }

@@ -104,15 +104,35 @@ pub fn asked(found: &Found, words: &str) -> Asked {
     asked
 }
 
+/// Where the question names fields that the record has: bytes of `words`, and the field; a phrase inside a longer one does not count.
+pub fn places(found: &Found, words: &str) -> Vec<(Range<usize>, &'static FieldSpec)> {
+    let matches = matches(schema(found.record.kind), words);
+    let inside = |one: &Match| {
+        matches
+            .iter()
+            .any(|other| other.at.len() > one.at.len() && other.at.start <= one.at.start && one.at.end <= other.at.end)
+    };
+    matches
+        .iter()
+        .filter(|one| !one.of_line && !inside(one) && found.record.fields.contains_key(one.spec.name))
+        .map(|one| (one.at.clone(), one.spec))
+        .collect()
+}
+
 fn matches(schema: &'static KindSchema, words: &str) -> Vec<Match> {
     let mut found = Vec::new();
     for (specs, of_line) in [(schema.fields, false), (schema.lines, true)] {
         for spec in specs {
             let label = spec.label.to_lowercase();
             let name = spec.name.replace('_', " ");
-            let own = [label.as_str(), name.as_str()];
+            // "supplier's" is typed without its apostrophe, too.
+            let typed = label.replace("'s", "s");
+            let own = [label.as_str(), name.as_str(), typed.as_str()];
             for phrase in own.into_iter().chain(spec.synonyms.iter().copied()) {
-                if schema.synonyms.contains(&phrase) || !contains_phrase(words, phrase) {
+                // "Order" on a return names the kind of record; "on hand" is also what the field is called.
+                let kind_only =
+                    schema.synonyms.contains(&phrase) && (of_line || !phrase.contains(' ') || !own.contains(&phrase));
+                if kind_only || !contains_phrase(words, phrase) {
                     continue;
                 }
                 found.extend(

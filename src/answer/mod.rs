@@ -5,22 +5,31 @@
 //! nothing of it survives the checks, the extractive rung answers. Every answer names its rung.
 
 pub mod check;
+mod computed;
 mod conflict;
+mod deadline;
 mod evidence;
 mod facts;
+mod history;
+mod hops;
+mod investigate;
 mod model;
 mod prose;
 mod render;
+mod scope;
 pub mod sentences;
 pub mod summary;
 pub mod support;
+mod tables;
 pub mod words;
 
+pub use computed::Computed;
 pub use evidence::{Cite, Claimed, Evidence, RecordRef};
-pub use render::{Answer, Checks, Citation, Claim, Conflict, Understood};
+pub use render::{Answer, Checks, Citation, Claim, Conflict, How, Understood};
 pub use sentences::{UnitKind, shown, units};
 pub use words::stem_set;
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -38,7 +47,7 @@ use crate::ids::SourceId;
 use crate::index::Index;
 use crate::ladder::{ModelCall, OptionalTenantModel, Place};
 use crate::record::{self, Found};
-use crate::retrieve::{self, Identified, Mode, Query, RetrieveError, when};
+use crate::retrieve::{self, Identified, Mode, Query, RetrieveError};
 use crate::store::Store;
 
 use self::prose::Candidate;
@@ -95,6 +104,10 @@ pub struct Context<'a> {
 struct Dossier {
     evidence: Vec<Evidence>,
     claims: Vec<Claimed>,
+    /// Claims that code derived (numbers over records, changes, terms) and checked where it derived them; they stand first and no model
+    /// words them.
+    derived: Vec<(Claimed, How)>,
+    computed: Vec<Computed>,
     not_found: Vec<String>,
     /// Fields that were asked for and are not on record; said unless prose answers instead.
     missing: Vec<String>,
@@ -106,6 +119,21 @@ struct Dossier {
     conflicts: Vec<conflict::Group>,
 }
 
+/// What prose is searched for.
+struct Matter<'a> {
+    /// The question without identifiers.
+    text: &'a str,
+    /// The same with the kinds of the records it names before it.
+    asked: &'a str,
+    /// Words for these kinds: they say where to look, not what is asked.
+    nouns: &'a [&'a str],
+    /// Its words that no record field answered; a part that has none of them is answered already.
+    rest: &'a str,
+    day: Date,
+    /// The records the question is about, and whose they are.
+    involved: &'a [Found],
+}
+
 /// Answers `question` for `caller`, or abstains.
 pub async fn answer(
     context: Context<'_>,
@@ -113,7 +141,7 @@ pub async fn answer(
     question: &Question,
     now: Timestamp,
 ) -> Result<Answer, RetrieveError> {
-    let mut dossier = investigate(context, caller, question, now).await?;
+    let mut dossier = investigate::investigate(context, caller, question, now).await?;
     let mut checks = Checks::default();
     dossier.conflicts = conflict::find(context, caller, &dossier.claims, &dossier.evidence).await?;
     dossier.claims = conflict::stated(dossier.claims, &dossier.conflicts);
@@ -183,47 +211,6 @@ fn verbatim(claim: &Claimed, cited: &[String]) -> Result<(), check::Refused> {
     }
 }
 
-async fn investigate(
-    context: Context<'_>,
-    caller: &Principal,
-    question: &Question,
-    now: Timestamp,
-) -> Result<Dossier, RetrieveError> {
-    let mut identified = retrieve::identify::identify(context.store, caller, &question.text).await?;
-    let named: Vec<&Found> = identified.iter().filter_map(|one| one.records.first()).collect();
-    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
-    let (day, because) = when::policy_day(question.as_of, &question.text, &named, today);
-    let kinds: Vec<&str> = named.iter().map(|found| schema(found.record.kind).label).collect();
-    retrieve::identify::restrict(&mut identified, question.kinds.as_deref(), question.sources.as_deref());
-    let mut dossier = Dossier {
-        evidence: Vec::new(),
-        claims: Vec::new(),
-        not_found: Vec::new(),
-        missing: Vec::new(),
-        understood: Understood::new(&identified, day, because),
-        mode: Mode::Lookup,
-        passages: 0,
-        sufficient: false,
-        conflicts: Vec::new(),
-    };
-    let blanked = blank(&question.text, &identified);
-    // "How many days" asks for a time, not for a quantity.
-    let words = ingest::text::for_matching(&blanked);
-    let words = ["days", "weeks", "hours", "months"]
-        .iter()
-        .fold(words, |words, unit| words.replace(&format!("how many {unit}"), &format!("········ {unit}")));
-    let rest = record_facts(context, caller, question, &identified, &words, &mut dossier).await?;
-    let asked = format!("{} {}", kinds.join(" "), blanked.trim());
-    let nothing_more = words::stems(&rest).len() < 2 && !prose::asks_for_steps(&blanked);
-    let enough = nothing_more && (!dossier.claims.is_empty() || !dossier.not_found.is_empty());
-    if !enough && prose_facts(context, caller, question, &asked, &rest, day, &mut dossier).await? {
-        dossier.missing.clear();
-    }
-    dossier.not_found.append(&mut dossier.missing);
-    dossier.sufficient = !dossier.claims.is_empty();
-    Ok(dossier)
-}
-
 /// The question without the identifiers in it.
 fn blank(question: &str, identified: &[Identified]) -> String {
     let mut text = question.to_owned();
@@ -233,13 +220,15 @@ fn blank(question: &str, identified: &[Identified]) -> String {
     text
 }
 
-/// States what the question asks of the records it names. Returns the words that were not understood as fields.
+/// States what the question asks of the records it names; `answered`: linked records said something already, so that a question that asks
+/// nothing of these needs no summary of them. Returns the words that were not understood as fields.
 async fn record_facts(
     context: Context<'_>,
     caller: &Principal,
     question: &Question,
     identified: &[Identified],
     words: &str,
+    answered: bool,
     dossier: &mut Dossier,
 ) -> Result<String, RetrieveError> {
     let mut understood: Vec<Range<usize>> = Vec::new();
@@ -274,6 +263,9 @@ async fn record_facts(
         for (found, asked) in asked {
             understood.extend(asked.understood.iter().cloned());
             let cards = add_cards(&mut tx, caller, found, dossier).await?;
+            if best == 0 && answered {
+                continue;
+            }
             if best == 0 {
                 let fields = if identified.len() == 1 && words::stems(words).len() < 2 { 10 } else { 3 };
                 dossier.claims.extend(facts::summary(&dossier.evidence, &cards, fields));
@@ -368,29 +360,42 @@ fn names(spec: &ingest::FieldSpec, phrase: &str) -> bool {
 }
 
 /// Searches and quotes prose for what the records did not answer. Returns whether it was found.
-///
-/// - `asked`: the question without identifiers, with the kinds of the records it names before it.
-/// - `rest`: its words that no record field answered; a part that has none of them is answered already.
 async fn prose_facts(
     context: Context<'_>,
     caller: &Principal,
     question: &Question,
-    asked: &str,
-    rest: &str,
-    day: Date,
+    matter: &Matter<'_>,
     dossier: &mut Dossier,
 ) -> Result<bool, RetrieveError> {
+    let Matter { text, asked, nouns, rest, day, involved } = *matter;
     let kinds = question.kinds.clone().unwrap_or_else(|| PROSE_KINDS.map(str::to_owned).to_vec());
-    let query = Query {
+    let searched =
+        if prose::asks_for_time(text) { prose::without_duration_words(asked, asked) } else { asked.to_owned() };
+    let mut query = Query {
         // "Steps" stands over every procedure: it says what form the answer has, not where it is.
-        text: asked.split(' ').filter(|word| !words::is_form(word)).collect::<Vec<_>>().join(" "),
+        text: searched.split(' ').filter(|word| !words::is_form(word)).collect::<Vec<_>>().join(" "),
         kinds: Some(kinds),
         sources: question.sources.clone(),
         on: Some(day),
-        limit: 2 * usize::from(context.config.retrieve.passages_max.get()),
+        // A term that begins on a day of the record is recognised among many; a short question names it badly.
+        limit: usize::from(context.config.retrieve.passages_max.get())
+            * if !involved.is_empty() && prose::asks_for_time(text) { 4 } else { 2 },
         ..Query::default()
     };
-    let found = retrieve::search(context.store, context.index, &context.config.retrieve, caller, &query).await?;
+    let mut found = retrieve::search(context.store, context.index, &context.config.retrieve, caller, &query).await?;
+    let mut scoped = keep_applicable(context, caller, question, involved, &mut found, dossier).await?;
+    let rule = prose::asks_for_time(text) || prose::asks_for_rule(text);
+    if rule && !dossier.understood.traits.is_empty() {
+        // Whose record it is belongs to a question for a rule: "trade" finds the trade policy, beside what was found without it.
+        for one in &dossier.understood.traits {
+            query.text.push(' ');
+            query.text.push_str(&one.value);
+        }
+        let mut more = retrieve::search(context.store, context.index, &context.config.retrieve, caller, &query).await?;
+        scoped.extend(keep_applicable(context, caller, question, involved, &mut more, dossier).await?);
+        let known: HashSet<String> = found.hits.iter().map(|hit| hit.passage.chunk_id.clone()).collect();
+        found.hits.extend(more.hits.into_iter().filter(|hit| !known.contains(&hit.passage.chunk_id)));
+    }
     dossier.mode = found.mode;
     dossier.passages = found.hits.len();
     let first = dossier.evidence.len();
@@ -399,23 +404,31 @@ async fn prose_facts(
         .hits
         .iter()
         .zip(first..)
-        .map(|(hit, evidence)| Candidate { evidence, score: hit.score, cosine: hit.dense.map(|dense| dense.score) })
+        .map(|(hit, evidence)| Candidate {
+            evidence,
+            score: hit.score,
+            cosine: hit.dense.map(|dense| dense.score),
+            scoped: scoped.contains(&hit.passage.document_id),
+        })
         .collect();
     let mut sufficient = false;
     let open = words::stem_set(rest);
     // What a record field answered does not say which procedure is wanted; the kind of the record does.
     let kind = asked.split(' ').next().unwrap_or_default();
     let whole = if open.is_empty() { asked.to_owned() } else { format!("{kind} {rest}") };
-    let mut parts = parts(asked);
+    // Split with the kind before it, so that "Shipment § has not moved" is a part of its own; the kind itself is not asked for.
+    let mut parts: Vec<String> = parts(asked).iter().map(|part| without_words(part, nouns)).collect();
     parts.truncate(PARTS_MAX);
     // "It has not moved. What are the steps?": the first part says what it is about, the second asks.
     let any_asks = parts.iter().any(|part| asks(part));
     for part in parts.iter().filter(|part| !any_asks || asks(part)) {
-        if !prose::asks_for_steps(part) && !words::stems(part).iter().any(|stem| open.contains(stem)) {
+        let asked_anyway = prose::asks_for_steps(part) || prose::asks_for_rule(part) || prose::asks_for_time(part);
+        if !asked_anyway && !words::stems(part).iter().any(|stem| open.contains(stem)) {
             continue;
         }
         let whole = if prose::asks_for_steps(part) { whole.as_str() } else { asked };
-        let prose = prose::answer(part, whole, &dossier.evidence, &candidates);
+        let anchored = |unit: &str| !deadline::deadlines(unit, involved).is_empty();
+        let prose = prose::answer(part, whole, &dossier.evidence, &candidates, &anchored);
         dossier.understood.coverage = dossier.understood.coverage.max(prose.coverage);
         sufficient |= prose.sufficient;
         for claim in prose.claims {
@@ -425,6 +438,44 @@ async fn prose_facts(
         }
     }
     Ok(sufficient)
+}
+
+/// `part` without these words, whatever their case.
+fn without_words(part: &str, words: &[&str]) -> String {
+    let said = |word: &&str| {
+        let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
+        words.iter().any(|one| bare.eq_ignore_ascii_case(one))
+    };
+    part.split(' ').filter(|word| !said(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// Leaves out policies whose scope excludes the records in question, or those the question's words exclude. Returns the documents whose scope
+/// the records meet.
+async fn keep_applicable(
+    context: Context<'_>,
+    caller: &Principal,
+    question: &Question,
+    involved: &[Found],
+    found: &mut retrieve::Retrieval,
+    dossier: &mut Dossier,
+) -> Result<HashSet<String>, RetrieveError> {
+    let mut ids: Vec<String> = found.hits.iter().map(|hit| hit.passage.document_id.clone()).collect();
+    ids.sort();
+    ids.dedup();
+    let mut tx = context.store.begin_read(caller.tenant).await?;
+    let scopes: HashMap<String, scope::Scope> = document::scopes(&mut tx, &ids).await?.into_iter().collect();
+    let all: Vec<&scope::Scope> = scopes.values().collect();
+    let traits = scope::traits(&all, involved);
+    found.hits.retain(|hit| {
+        let own = scopes.get(&hit.passage.document_id);
+        own.is_none_or(|own| scope::applies(own, &all, &traits, &question.text))
+    });
+    let kept: HashSet<&String> = found.hits.iter().map(|hit| &hit.passage.document_id).collect();
+    let decided = |own: &scope::Scope| own.keys().any(|key| traits.iter().any(|one| one.key == *key));
+    let scoped =
+        scopes.iter().filter(|(id, own)| kept.contains(id) && decided(own)).map(|(id, _)| id.clone()).collect();
+    dossier.understood.traits = traits;
+    Ok(scoped)
 }
 
 static PART: LazyLock<Option<Regex>> = LazyLock::new(|| {

@@ -7,7 +7,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::check::Refused;
+use super::computed::Computed;
 use super::evidence::{Claimed, Evidence, RecordRef};
+use super::scope::Trait;
 use super::{Dossier, ModelCall, Place, Rung, model};
 use crate::ids::AnswerId;
 use crate::ladder::{Cost, total_cost};
@@ -25,6 +27,8 @@ pub struct Answer {
     pub claims: Vec<Claim>,
     /// Only what a claim rests on.
     pub citations: Vec<Citation>,
+    /// The numbers among the claims, each with the query behind it and its first rows.
+    pub computed: Vec<Computed>,
     /// What was asked for and is not on record.
     pub not_found: Vec<String>,
     /// Where two live sources disagree: both sides stand among the claims.
@@ -58,6 +62,19 @@ pub struct Conflict {
 pub struct Claim {
     pub text: String,
     pub citations: Vec<usize>,
+    pub how: How,
+}
+
+/// Where a claim comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// From a field of a record.
+    LookedUp,
+    /// Derived by code from several records or days.
+    Computed,
+    /// Quoted from a document that search found.
+    Retrieved,
 }
 
 /// A span of one version of one document: `quote` stands there byte for byte.
@@ -78,6 +95,8 @@ pub struct Citation {
     pub effective_from: Option<String>,
     pub effective_to: Option<String>,
     pub heading_path: Vec<String>,
+    /// From 1; absent for formats without pages.
+    pub page: Option<usize>,
     /// Where to read it: the exact text of that version.
     pub href: String,
     pub record: Option<RecordRef>,
@@ -120,6 +139,9 @@ pub struct Understood {
     /// The question as it stands alone, when its conversation was needed to understand it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
+    /// What the records say about whom policies apply to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub traits: Vec<Trait>,
 }
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -181,7 +203,7 @@ impl Understood {
                     .collect(),
             })
             .collect();
-        Self { identifiers, policies_on: day.to_string(), because, coverage: 0.0, question: None }
+        Self { identifiers, policies_on: day.to_string(), because, coverage: 0.0, question: None, traits: Vec::new() }
     }
 }
 
@@ -198,7 +220,10 @@ impl Answer {
 /// What rendering needs of a dossier.
 pub(super) struct Findings {
     evidence: Vec<Evidence>,
+    /// What code derived stands first.
     claims: Vec<Claimed>,
+    derived: Vec<How>,
+    computed: Vec<Computed>,
     not_found: Vec<String>,
     understood: Understood,
     mode: Mode,
@@ -208,9 +233,13 @@ pub(super) struct Findings {
 
 impl Dossier {
     pub(super) fn into_findings(self) -> Findings {
+        let (mut claims, derived): (Vec<Claimed>, Vec<How>) = self.derived.into_iter().unzip();
+        claims.extend(self.claims);
         Findings {
             evidence: self.evidence,
-            claims: self.claims,
+            claims,
+            derived,
+            computed: self.computed,
             not_found: self.not_found,
             understood: self.understood,
             mode: self.mode,
@@ -227,10 +256,12 @@ pub(super) fn answer(findings: Findings, worded_by: Option<ModelCall>, checks: C
         None => Rung::Extractive,
     };
     let (model_id, provider) = worded_by.map(|call| (call.model, call.provider)).unzip();
-    let Findings { evidence, claims: claimed, not_found, understood, mode, passages, conflicts } = findings;
+    let Findings { evidence, claims: claimed, derived, computed, not_found, understood, mode, passages, conflicts } =
+        findings;
     let mut citations: Vec<Citation> = Vec::new();
     let mut as_of: BTreeMap<String, Option<i64>> = BTreeMap::new();
-    let claims = cite(&claimed, &evidence, &mut citations, &mut as_of);
+    let mut claims = cite(&claimed, &evidence, &mut citations, &mut as_of);
+    claims.iter_mut().zip(derived).for_each(|(claim, how)| claim.how = how);
     let conflicts = conflicts_among(&conflicts, &claimed, &claims);
     let abstained = claims.is_empty();
     let mut sources: Vec<String> = evidence.iter().map(|one| one.source.clone()).collect();
@@ -244,6 +275,7 @@ pub(super) fn answer(findings: Findings, worded_by: Option<ModelCall>, checks: C
         text,
         claims,
         citations,
+        computed,
         not_found,
         conflicts,
         understood,
@@ -284,7 +316,9 @@ pub(super) fn cite(
                 numbers.push(n);
             }
         }
-        claims.push(Claim { text: claim.text.clone(), citations: numbers });
+        let card = |cite: &super::Cite| evidence.get(cite.evidence).is_some_and(|one| !one.spans.is_empty());
+        let how = if claim.cites.iter().all(card) { How::LookedUp } else { How::Retrieved };
+        claims.push(Claim { text: claim.text.clone(), citations: numbers, how });
     }
     claims
 }
@@ -305,6 +339,7 @@ fn citation(n: usize, evidence: &Evidence, cite: &super::Cite, start: usize, end
         effective_from: evidence.effective_from.clone(),
         effective_to: evidence.effective_to.clone(),
         heading_path: evidence.heading_path.clone(),
+        page: ingest::document::page_at(&evidence.pages, start),
         href: format!("/v1/documents/{}/text?version={}", evidence.document_id, evidence.version),
         record: evidence.record.clone().map(|record| RecordRef { field: cite.field.clone(), ..record }),
     }

@@ -252,11 +252,12 @@ async fn rules_and_steps(
         let asked = format!("{label} {topic}");
         let policies = search(context, caller, &asked, "policy", day, parts).await?;
         mode = policies.0;
-        let told = prose::answer(&asked, &asked, &parts.evidence, &policies.1).claims;
+        let told = prose::answer(&asked, &asked, &parts.evidence, &policies.1, &|_| false).claims;
         parts.applies.extend(told.into_iter().take(1));
         if unusual && parts.next.len() < STEPS_MAX {
             let runbooks = search(context, caller, &asked, "runbook", day, parts).await?;
-            let steps = prose::answer(&format!("{asked} steps"), &asked, &parts.evidence, &runbooks.1).claims;
+            let steps =
+                prose::answer(&format!("{asked} steps"), &asked, &parts.evidence, &runbooks.1, &|_| false).claims;
             let room = STEPS_MAX.saturating_sub(parts.next.len());
             parts.next.extend(steps.into_iter().take(room));
         }
@@ -287,6 +288,7 @@ async fn search(
         evidence,
         score: hit.score,
         cosine: hit.dense.map(|dense| dense.score),
+        scoped: false,
     });
     Ok((found.mode, candidates.collect()))
 }

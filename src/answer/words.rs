@@ -15,7 +15,7 @@ static STOP: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
      too us was we were what when where which while who whom whose why will with within without would you your \
      about after again all also am before being between both during each few further here just more most other out over own same such \
      eur usd gbp chf step steps procedure runbook \
-     under until up very now today tell show give get got let know need want happen happens long many much said say says"
+     still rule rules policy policies apply applies applied stuff thing things something anything under until up very now today tell show give get got let know need want happen happens long many much said say says"
         .split_whitespace()
         .collect()
 });
@@ -29,7 +29,19 @@ pub fn is_form(word: &str) -> bool {
 /// The stems of the content words of a text, in order, repeats included.
 pub fn stems(text: &str) -> Vec<String> {
     let folded = ingest::text::for_matching(text);
-    folded.unicode_words().filter(|word| !STOP.contains(word)).map(stem).collect()
+    folded.unicode_words().flat_map(plain).filter(|word| !STOP.contains(word)).map(stem).collect()
+}
+
+/// What agents write for what policies write.
+fn plain(word: &str) -> Vec<&str> {
+    match word {
+        "po" | "pos" => vec!["purchase", "order"],
+        "rma" | "rmas" => vec!["return"],
+        "sign" | "signs" | "signed" | "signing" => vec!["countersign"],
+        "private" => vec!["consumer"],
+        "signature" => vec!["countersignature"],
+        word => vec![word],
+    }
 }
 
 /// As [`stems`], as a set.
@@ -50,5 +62,6 @@ mod tests {
     fn forms_of_a_word_meet_and_stop_words_go() {
         assert_eq!(stems("Refunds of the refunded customer's orders"), ["refund", "refund", "custom", "order"]);
         assert!(stems("what is it").is_empty());
+        assert_eq!(stems("who signed the PO"), ["countersign", "purchas", "order"]);
     }
 }

@@ -132,6 +132,9 @@ fn source_of(citation: &Value) -> String {
     } else if let Some(heading) = headings.last().filter(|heading| **heading != text) {
         let _ = write!(text, " · {heading}");
     }
+    if let Some(page) = citation["page"].as_u64() {
+        let _ = write!(text, " · page {page}");
+    }
     let id = citation["policy_id"].as_str().map(|id| format!(" {id}")).unwrap_or_default();
     let (kind, source, version) =
         (text_at(citation, "/kind"), text_at(citation, "/source"), text_at(citation, "/version"));

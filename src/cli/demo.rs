@@ -139,7 +139,7 @@ async fn take_in(context: &Context, client: &Client, key: &Secret, as_of: Date, 
     let written = tokio::task::spawn_blocking(write).await;
     let files = written.map_err(|error| Failure::failed(format!("writing the company broke off: {error}")))??;
     context.output.note(format!("{files} files of the company as of {as_of} in {}", folder.display()));
-    let (source, reading) = ingest::read(&folder, None, None).await?;
+    let (source, reading) = ingest::read(context, &folder, None, None).await?;
     let mut progress = Progress::start(context.output, &context.environment, "items", reading.items.len() as u64);
     let stop = CancellationToken::new();
     let target = Target { client, key, source: &source, partial: false, batch_bytes: BATCH_BYTES, stop: &stop };

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use ingest::{Limits, Rejection};
+use ingest::{Limits, Mapping, Rejection};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -13,35 +13,49 @@ use super::failure::{Exit, Failure};
 use super::index;
 use super::progress::Progress;
 use super::push::{self, BATCH_BYTES, Reading, Report, Target};
+use super::{suggest, watch};
 use crate::config::EmbeddingProvider;
-use crate::source::folder;
+use crate::source::{Extractor, folder};
 use crate::start::Model;
 
 /// Take a folder of exports, policies and runbooks in
 #[derive(Debug, clap::Args)]
-#[command(help_template = super::TEMPLATE, before_help = "Examples:\n  countersign ingest ./exports                       uses ./exports/mapping.toml\n  countersign ingest ./shop --mapping tau_retail     a built-in mapping\n  countersign ingest ./new-rows --source erp --partial\n  countersign ingest ./exports --dry-run             read and report, change nothing\n\n")]
+#[command(help_template = super::TEMPLATE, before_help = "Examples:\n  countersign ingest ./exports                       uses ./exports/mapping.toml\n  countersign ingest ./shop --mapping tau_retail     a built-in mapping\n  countersign ingest ./new-rows --source erp --partial\n  countersign ingest ./exports --dry-run             read and report, change nothing\n  countersign ingest ./exports --watch               go on taking in what changes\n  countersign ingest --suggest-mapping orders.xlsx > mapping.toml\n\n")]
 pub struct Args {
-    /// Folder with the files; its mapping.toml says how to read tables and JSON
-    folder: PathBuf,
+    /// Folder with the files; its mapping.toml says how to read tables, workbooks, JSON and mails
+    #[arg(required_unless_present = "suggest_mapping", default_value = ".", hide_default_value = true)]
+    pub(super) folder: PathBuf,
     /// Name of the source; default: the mapping's name, else the folder's
     #[arg(long, value_name = "NAME")]
-    source: Option<String>,
+    pub(super) source: Option<String>,
     /// Mapping file, or the name of a built-in one
     #[arg(long, value_name = "FILE|NAME")]
-    mapping: Option<String>,
+    pub(super) mapping: Option<String>,
     /// The folder is not everything the source has: keep what is not in it
     #[arg(long)]
-    partial: bool,
+    pub(super) partial: bool,
     /// Read and report, change nothing
     #[arg(long)]
     dry_run: bool,
     /// Return only when everything can be found by meaning too
     #[arg(long)]
     wait: bool,
+    /// Stay, and take in what changes in the folder; Ctrl-C ends it
+    #[arg(long, conflicts_with_all = ["dry_run", "wait"])]
+    watch: bool,
+    /// Propose a mapping from the headers and first rows of a table or workbook, on standard output; with --dry-run, say what it would read
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["folder", "watch", "mapping", "partial", "wait"])]
+    suggest_mapping: Option<PathBuf>,
 }
 
 pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
-    let (source, reading) = read(&args.folder, args.mapping.as_deref(), args.source.as_deref()).await?;
+    if let Some(file) = &args.suggest_mapping {
+        return suggest::run(context, file, args.dry_run).await;
+    }
+    if args.watch {
+        return watched(context, &args).await;
+    }
+    let (source, reading) = read(context, &args.folder, args.mapping.as_deref(), args.source.as_deref()).await?;
     for notice in &reading.notices {
         context.output.note(format!("note: {notice}"));
     }
@@ -55,24 +69,67 @@ pub async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     outcome
 }
 
-/// Reads a folder off the async threads. Returns the name of its source, too.
-pub async fn read(folder: &Path, mapping: Option<&str>, source: Option<&str>) -> Result<(String, Reading), Failure> {
-    if !folder.is_dir() {
-        return Err(Failure::new(Exit::NotFound, format!("{} is not a folder", folder.display())));
-    }
-    let (folder, wanted, source) = (folder.to_owned(), mapping.map(str::to_owned), source.map(str::to_owned));
-    let read = move || -> Result<(String, Reading), Failure> {
-        let absolute = folder.canonicalize().unwrap_or_else(|_| folder.clone());
-        let own_name = source_name(&absolute.file_name().unwrap_or_default().to_string_lossy());
-        let mapping = folder::mapping_for(&folder, wanted.as_deref(), &own_name)?;
-        let limits = Limits::default();
-        let (files, too_large) = folder::files(&folder, &mapping, &limits)?;
-        let mut reading = Reading::of_files(&mapping, &files, &limits);
-        let reason = format!("is larger than {} bytes", limits.file_bytes);
-        reading.rejections.extend(too_large.iter().map(|path| Rejection::file(path, reason.clone())));
-        Ok((source.unwrap_or_else(|| source_name(&mapping.name)), reading))
+async fn watched(context: &Context, args: &Args) -> Result<Exit, Failure> {
+    is_folder(&args.folder)?;
+    let client = Client::open(context, Model::Skip).await?;
+    let outcome = match context.tenant_key() {
+        Ok(key) => watch::run(context, &client, &key, args).await,
+        Err(failure) => Err(failure),
     };
-    tokio::task::spawn_blocking(read).await.map_err(|error| Failure::failed(format!("reading broke off: {error}")))?
+    client.close().await;
+    outcome
+}
+
+fn is_folder(folder: &Path) -> Result<(), Failure> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::NotFound, format!("{} is not a folder", folder.display())))
+}
+
+/// Reads a folder: mappings off the async threads, files that are no text in processes of their own. Returns the name of its source, too.
+pub async fn read(
+    context: &Context,
+    folder: &Path,
+    mapping: Option<&str>,
+    source: Option<&str>,
+) -> Result<(String, Reading), Failure> {
+    is_folder(folder)?;
+    let limits = Limits::default();
+    let mapping = mapping_of(folder, mapping)?;
+    let source = source.map_or_else(|| source_name(&mapping.name), str::to_owned);
+    let (folder, listing) = (folder.to_owned(), mapping.clone());
+    let files = off_threads(move || folder::files(&folder, &listing, &limits)).await?;
+    let (files, too_large) = files?;
+    let extractor = Extractor::new(&context.config.ingest);
+    let files = extractor.prepare_all(files, &limits).await.map_err(|error| Failure::failed(error.to_string()))?;
+    let mut reading = off_threads(move || Reading::of_files(&mapping, &files, &limits)).await?;
+    let reason = format!("is larger than {} bytes", limits.file_bytes);
+    reading.rejections.extend(too_large.iter().map(|path| Rejection::file(path, reason.clone())));
+    Ok((source, reading))
+}
+
+async fn off_threads<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::failed(format!("reading broke off: {error}")))
+}
+
+fn mapping_of(folder: &Path, wanted: Option<&str>) -> Result<Mapping, Failure> {
+    let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let own_name = source_name(&absolute.file_name().unwrap_or_default().to_string_lossy());
+    Ok(folder::mapping_for(folder, wanted, &own_name)?)
+}
+
+/// The name of the source that the arguments mean.
+pub(super) fn source_of(args: &Args) -> Result<String, Failure> {
+    match &args.source {
+        Some(source) => Ok(source.clone()),
+        None => Ok(source_name(&mapping_of(&args.folder, args.mapping.as_deref())?.name)),
+    }
+}
+
+/// Bytes of a request's items: well below what the service takes.
+pub(super) fn batch_bytes(context: &Context) -> usize {
+    BATCH_BYTES.min(context.config.server.body_max_bytes.get() / 2)
 }
 
 /// A name as the service takes it: lower case, and `-` for what it does not take.
@@ -111,15 +168,8 @@ async fn take_in(
     let stop = CancellationToken::new();
     let listening = tokio::spawn(stop_on_ctrl_c(context.output, stop.clone()));
     let mut progress = Progress::start(context.output, &context.environment, "items", reading.items.len() as u64);
-    let body_max = context.config.server.body_max_bytes.get();
-    let target = Target {
-        client,
-        key: &key,
-        source,
-        partial: args.partial,
-        batch_bytes: BATCH_BYTES.min(body_max / 2),
-        stop: &stop,
-    };
+    let target =
+        Target { client, key: &key, source, partial: args.partial, batch_bytes: batch_bytes(context), stop: &stop };
     let report = push::push(&target, reading, &mut progress).await;
     progress.finish();
     listening.abort();
@@ -142,7 +192,7 @@ async fn take_in(
 }
 
 /// Once: finish the batch in hand. Twice: stop.
-async fn stop_on_ctrl_c(output: super::output::Output, stop: CancellationToken) {
+pub(super) async fn stop_on_ctrl_c(output: super::output::Output, stop: CancellationToken) {
     if tokio::signal::ctrl_c().await.is_err() {
         return;
     }
@@ -152,8 +202,8 @@ async fn stop_on_ctrl_c(output: super::output::Output, stop: CancellationToken) 
     std::process::exit(i32::from(Exit::Interrupted as u8));
 }
 
-/// The report as text, with what to do next.
-fn describe(context: &Context, report: &Report, index: &Value, folder: &Path) -> String {
+/// What a run did, as text.
+pub(super) fn summary(report: &Report) -> String {
     let mut text = format!(
         "{}: {} created, {} changed, {} unchanged, {} removed, {} refused",
         report.source, report.created, report.changed, report.unchanged, report.removed, report.rejected
@@ -168,6 +218,12 @@ fn describe(context: &Context, report: &Report, index: &Value, folder: &Path) ->
     if report.rejected > shown {
         let _ = write!(text, "\n  ... and {} more", report.rejected - shown);
     }
+    text
+}
+
+/// The report as text, with what to do next.
+fn describe(context: &Context, report: &Report, index: &Value, folder: &Path) -> String {
+    let mut text = summary(report);
     if report.interrupted {
         let _ = write!(
             text,
@@ -188,7 +244,7 @@ fn describe(context: &Context, report: &Report, index: &Value, folder: &Path) ->
 }
 
 /// `file:row:column reason`, as compilers write places.
-fn place(rejection: &Rejection) -> String {
+pub(super) fn place(rejection: &Rejection) -> String {
     let mut place = rejection.file.clone();
     if let Some(row) = rejection.row {
         let _ = write!(place, ":{row}");

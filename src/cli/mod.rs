@@ -26,8 +26,10 @@ mod progress;
 mod push;
 mod search;
 mod serve;
+mod suggest;
 mod tenant;
 mod user;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -110,12 +112,19 @@ enum Command {
     Config(config::Command),
     Completions(completions::Args),
     Openapi(openapi::Args),
+    /// The reading process of `source::extract`
+    #[command(name = crate::source::extract::COMMAND, hide = true)]
+    ExtractOne,
 }
 
 /// Runs the command line of this process to its end.
 pub fn main() -> ExitCode {
     crate::telemetry::keep_content_in();
     let cli = Cli::parse();
+    // Before configuration, runtime and telemetry: a reading process has none of them.
+    if let Command::ExtractOne = cli.command {
+        return crate::source::extract::child();
+    }
     let output = Output { json: cli.global.json };
     let exit = match run(cli, output) {
         Ok(exit) => exit,
@@ -197,7 +206,7 @@ async fn dispatch(command: Command, context: Context) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::run(context, args).await,
         Command::Openapi(args) => openapi::run(args).await,
         // Handled before the configuration was needed.
-        Command::Config(_) | Command::Completions(_) => Ok(Exit::Ok),
+        Command::Config(_) | Command::Completions(_) | Command::ExtractOne => Ok(Exit::Ok),
     }
 }
 

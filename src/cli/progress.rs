@@ -1,13 +1,17 @@
-//! Progress on standard error: a bar on a terminal, a line per tenth elsewhere, so that a long import never looks dead.
+//! Progress on standard error: a bar on a terminal, a line per tenth or half a minute elsewhere, so that a long import never looks dead.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::environment::Environment;
 use super::output::Output;
 use crate::embed::weights::Progress as ModelProgress;
+
+/// Without a terminal, something is printed at least this often while work goes on.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Shows how far a piece of work is.
 pub enum Progress {
@@ -19,6 +23,8 @@ pub enum Progress {
         total: u64,
         done: u64,
         tenth: u64,
+        /// When something was printed last.
+        last: Instant,
     },
 }
 
@@ -27,7 +33,7 @@ impl Progress {
     pub fn start(output: Output, environment: &Environment, what: &'static str, total: u64) -> Self {
         let plain = environment.get("NO_COLOR").is_some() || environment.get("TERM") == Some("dumb");
         if plain || !std::io::stderr().is_terminal() {
-            return Self::Lines { output, what, total, done: 0, tenth: 0 };
+            return Self::Lines { output, what, total, done: 0, tenth: 0, last: Instant::now() };
         }
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
         let template = format!("{{bar:32}} {{human_pos}}/{{human_len}} {what}  {{per_sec}}  {{eta}} left  {{msg}}");
@@ -46,11 +52,12 @@ impl Progress {
                     bar.set_message(format!("{errors} refused"));
                 }
             }
-            Self::Lines { output, what, total, done, tenth } => {
+            Self::Lines { output, what, total, done, tenth, last } => {
                 *done += by;
                 let reached = (*done * 10).checked_div(*total).unwrap_or(10);
-                if reached > *tenth {
+                if reached > *tenth || last.elapsed() >= SILENCE {
                     *tenth = reached;
+                    *last = Instant::now();
                     output.note(format!("  {done} of {total} {what}, {errors} refused"));
                 }
             }

@@ -30,6 +30,7 @@ pub struct Config {
     pub llm: LlmConfig,
     pub llm_fallback: FallbackConfig,
     pub quota: QuotaConfig,
+    pub ingest: IngestConfig,
     pub retrieve: RetrieveConfig,
     pub history: HistoryConfig,
     pub telemetry: TelemetryConfig,
@@ -293,6 +294,35 @@ impl Default for LlmConfig {
 impl LlmConfig {
     pub fn prices(&self) -> Option<Prices> {
         Prices::new(self.price_prompt, self.price_answer, self.price_currency.as_deref())
+    }
+}
+
+/// PDF, office files and mails are read in processes of their own; these are the limits of each.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IngestConfig {
+    /// Memory of a reading process, bytes.
+    pub extract_memory_bytes: NonZeroUsize,
+    /// Processor time of a reading process, seconds.
+    pub extract_cpu_s: NonZeroU32,
+    /// Longest wait for a reading process.
+    pub extract_timeout_ms: NonZeroU32,
+    /// Reading processes at a time.
+    pub extract_processes: NonZeroU16,
+    /// The program that reads; this one, unless a test says otherwise.
+    #[serde(skip)]
+    pub program: Option<PathBuf>,
+}
+
+impl Default for IngestConfig {
+    fn default() -> Self {
+        Self {
+            extract_memory_bytes: nonzero_usize(256 * 1024 * 1024),
+            extract_cpu_s: nonzero_u32(5),
+            extract_timeout_ms: nonzero_u32(15_000),
+            extract_processes: nonzero_u16(2),
+            program: None,
+        }
     }
 }
 

@@ -87,7 +87,7 @@ pub fn resolve(turns: &[Turn], text: &str, own: &[Named]) -> Standalone {
     if let Some(named) = noun_referred_to(turns, rest) {
         return Standalone { text: with_references(rest, &[named]), rule: Rule::Reference };
     }
-    if let Some(day) = phrases::only_a_day(rest).filter(|_| content.len() <= FRAGMENT) {
+    if let Some(day) = phrases::only_a_day(rest) {
         return Standalone { text: phrases::on_another_day(&last.question, &day), rule: Rule::SameQuestion };
     }
     let pronoun = phrases::pronoun(rest);

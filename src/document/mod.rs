@@ -8,7 +8,7 @@ mod queries;
 mod supersede;
 mod write;
 
-pub use write::{Change, Incoming, delete, touch, upsert};
+pub use write::{Change, Digested, Incoming, delete, digest, touch, upsert};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -29,6 +29,8 @@ pub struct PassageText {
     pub effective_from: Option<String>,
     pub effective_to: Option<String>,
     pub heading_path: Vec<String>,
+    /// From 1, where the passage begins; absent for formats without pages.
+    pub page: Option<usize>,
     /// Byte span in the document's text.
     pub start: i64,
     pub end: i64,
@@ -37,6 +39,9 @@ pub struct PassageText {
     /// When the source was last synced completely; absent: never.
     pub synced_at_us: Option<i64>,
     pub seen_at_us: i64,
+    /// Byte offset of the document's text at which each page begins; empty for formats without pages.
+    #[serde(skip)]
+    pub pages: Vec<usize>,
     /// Whether its vector is written; until then only the keyword leg can find it.
     #[serde(skip)]
     pub embedded: bool,
@@ -65,7 +70,7 @@ pub async fn load(
 ) -> sqlx::Result<HashMap<String, PassageText>> {
     let head = "SELECT c.chunk_id, c.document_id, c.version, s.name, d.external_id, d.kind, d.title, d.policy_id, d.record_id, \
                 d.effective_from_day, d.effective_to_day, d.superseded_from_day, c.heading_path, c.span_start, c.span_end, c.tokens, \
-                d.audience, s.synced_at_us, v.seen_at_us, v.body, c.dense_state \
+                d.audience, s.synced_at_us, v.seen_at_us, v.body, c.dense_state, d.meta \
                 FROM chunk c JOIN document d ON d.tenant_id = c.tenant_id AND d.document_id = c.document_id AND d.version = c.version \
                 JOIN document_version v ON v.tenant_id = c.tenant_id AND v.document_id = c.document_id AND v.version = c.version \
                 JOIN source s ON s.tenant_id = d.tenant_id AND s.source_id = d.source_id \
@@ -85,6 +90,7 @@ pub async fn load(
         let body: String = row.try_get(19)?;
         let Some(text) = slice(&body, start, end) else { continue };
         let date = |number: Option<i64>| number.and_then(day_of).map(|day| day.to_string());
+        let pages = pages(&row.try_get::<String, _>(21)?);
         let passage = PassageText {
             chunk_id: row.try_get(0)?,
             document_id: row.try_get(1)?,
@@ -104,11 +110,21 @@ pub async fn load(
             text: text.to_owned(),
             synced_at_us: row.try_get(17)?,
             seen_at_us: row.try_get(18)?,
+            page: usize::try_from(start).ok().and_then(|start| ingest::document::page_at(&pages, start)),
+            pages,
             embedded: row.try_get::<i64, _>(20)? == 1,
         };
         passages.insert(passage.chunk_id.clone(), passage);
     }
     Ok(passages)
+}
+
+fn pages(meta: &str) -> Vec<usize> {
+    // Nearly all documents have none: the text is not parsed for nothing.
+    if !meta.contains("\"pages\"") {
+        return Vec::new();
+    }
+    serde_json::from_str::<ingest::DocumentMeta>(meta).map(|meta| meta.pages).unwrap_or_default()
 }
 
 /// The bytes `start..end` of a text, if that is a span of it.

@@ -152,20 +152,35 @@ pub(super) async fn cards(tx: &mut TenantTx, record: RecordId, audiences: &[Stri
     visible_cards(&rows, audiences)
 }
 
-/// The cards of a live record as they were at `record_version`, if the caller may see them now.
+/// The cards of a live record as they were at `record_version`: a card that did not change with that version is the one of an earlier one.
+/// Whoever may not see a card now, or could not then, is not shown it.
 pub(super) async fn cards_at(
     tx: &mut TenantTx,
     record: RecordId,
     record_version: i64,
     audiences: &[String],
 ) -> sqlx::Result<Vec<CardText>> {
-    let rows = sqlx::query(cards_where!("v.record_version = $3"))
-        .bind(tx.tenant_text())
-        .bind(record.to_string())
-        .bind(record_version)
-        .fetch_all(tx.conn())
-        .await?;
-    visible_cards(&rows, audiences)
+    let rows = sqlx::query(
+        "SELECT d.document_id, v.version, v.title, v.body, v.spans, v.audience, v.record_version, s.name, s.synced_at_us, v.seen_at_us, d.audience \
+         FROM document d JOIN document_version v ON v.tenant_id = d.tenant_id AND v.document_id = d.document_id \
+         JOIN source s ON s.tenant_id = d.tenant_id AND s.source_id = d.source_id \
+         WHERE d.tenant_id = $1 AND d.record_id = $2 AND v.record_version <= $3 AND d.deleted_at_us IS NULL AND s.deleted_at_us IS NULL \
+         ORDER BY d.external_id, v.record_version DESC, v.version DESC",
+    )
+    .bind(tx.tenant_text())
+    .bind(record.to_string())
+    .bind(record_version)
+    .fetch_all(tx.conn())
+    .await?;
+    let mut newest: Vec<AnyRow> = Vec::new();
+    let mut seen = HashSet::new();
+    for row in rows {
+        let now_for: String = row.try_get(10)?;
+        if seen.insert(row.try_get::<String, _>(0)?) && visible_to(&now_for, audiences) {
+            newest.push(row);
+        }
+    }
+    visible_cards(&newest, audiences)
 }
 
 fn visible_cards(rows: &[AnyRow], audiences: &[String]) -> sqlx::Result<Vec<CardText>> {

@@ -46,16 +46,38 @@ struct Present {
 }
 
 /// Everything whose change makes a new version: text, title, audience, dates, kind.
-fn content_sha256(incoming: &Incoming) -> String {
-    let meta = serde_json::to_value(&incoming.meta).unwrap_or_default();
+pub struct Digested<'a> {
+    pub kind: &'a str,
+    pub title: &'a str,
+    pub text: &'a str,
+    pub meta: &'a DocumentMeta,
+    pub audience: &'a [String],
+    /// Record cards only.
+    pub record_version: Option<i64>,
+}
+
+/// What is compared to see whether a document changed.
+pub fn digest(document: &Digested<'_>) -> String {
+    let meta = serde_json::to_value(document.meta).unwrap_or_default();
     sha256_hex(canonical::to_text(&json!([
-        incoming.kind,
-        incoming.title,
-        sha256_hex(&incoming.text),
+        document.kind,
+        document.title,
+        sha256_hex(document.text),
         meta,
-        incoming.audience,
-        incoming.record.map(|(_, version)| version),
+        document.audience,
+        document.record_version,
     ])))
+}
+
+fn content_sha256(incoming: &Incoming) -> String {
+    digest(&Digested {
+        kind: &incoming.kind,
+        title: &incoming.title,
+        text: &incoming.text,
+        meta: &incoming.meta,
+        audience: &incoming.audience,
+        record_version: incoming.record.map(|(_, version)| version),
+    })
 }
 
 /// Writes documents of one source; unchanged ones are only marked as seen. Returns what happened to each, in order.

@@ -53,12 +53,23 @@ impl From<SourceError> for Problem {
     }
 }
 
-/// Runs `prepare` (CPU-bound) and applies its batch once per `Idempotency-Key`.
+/// Runs `prepare` (CPU-bound) off the async threads and applies its batch once per `Idempotency-Key`.
 pub async fn push(
     app: &App,
     headers: &HeaderMap,
     push: Push<'_>,
     prepare: impl FnOnce() -> (Batch, Vec<ItemRejection>) + Send + 'static,
+) -> Result<Response, Problem> {
+    let prepare = async { tokio::task::spawn_blocking(prepare).await.map_err(|error| Problem::internal(&error)) };
+    push_with(app, headers, push, prepare).await
+}
+
+/// Awaits `prepare` and applies its batch once per `Idempotency-Key`; not at all when the answer is known.
+pub async fn push_with(
+    app: &App,
+    headers: &HeaderMap,
+    push: Push<'_>,
+    prepare: impl Future<Output = Result<(Batch, Vec<ItemRejection>), Problem>>,
 ) -> Result<Response, Problem> {
     let key = idempotency::key_of(headers)?;
     let run = push.run_id.map(|id| id.parse::<RunId>()).transpose().map_err(|_| Problem::not_found())?;
@@ -68,9 +79,9 @@ pub async fn push(
         Outcome::Replay(status, body) => return Ok(idempotency::answer(status, body, true)),
         Outcome::Run(claim) => claim,
     };
-    let applied = match tokio::task::spawn_blocking(prepare).await {
+    let applied = match prepare.await {
         Ok((batch, rejected)) => apply(app, &push, &claim, run, batch, rejected).await,
-        Err(error) => Err(Problem::internal(&error)),
+        Err(problem) => Err(problem),
     };
     match applied {
         Ok(body) => {

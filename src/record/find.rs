@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use ingest::{Class, Identifier, IdentifierScheme, Record, Value, schema};
+use ingest::{Class, Identifier, IdentifierScheme, Record, schema};
 use serde_json::json;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{RecordVersionView, RecordView};
+use super::RecordView;
 use crate::document::visible_to;
 use crate::ids::{RecordId, SourceId};
 use crate::store::TenantTx;
@@ -114,11 +114,30 @@ pub async fn visible(tx: &mut TenantTx, ids: &[String], audiences: &[String]) ->
     Ok(found.into_iter().map(|found| found.id.to_string()).collect())
 }
 
+/// Live, visible records in the order of `ids`.
+pub async fn many(tx: &mut TenantTx, ids: &[String], audiences: &[String]) -> sqlx::Result<Vec<Found>> {
+    let head = format!("{SELECT} AND r.record_id IN");
+    let found = all_found(&bulk::select_in(tx, &head, &[], ids, "").await?, audiences)?;
+    let mut by_id: BTreeMap<String, Found> = found.into_iter().map(|found| (found.id.to_string(), found)).collect();
+    Ok(ids.iter().filter_map(|id| by_id.remove(id)).collect())
+}
+
 /// Records of a kind with exactly this external id, one per source at most.
 pub async fn find(tx: &mut TenantTx, kind: &str, external_id: &str, audiences: &[String]) -> sqlx::Result<Vec<Found>> {
     let head = format!("{SELECT} AND r.kind = $2 AND r.external_id IN");
     let rows = bulk::select_in(tx, &head, &[kind.into()], &[external_id.to_owned()], "").await?;
     all_found(&rows, audiences)
+}
+
+/// Records of a kind with these external ids.
+pub async fn named(
+    tx: &mut TenantTx,
+    kind: &str,
+    external_ids: &[String],
+    audiences: &[String],
+) -> sqlx::Result<Vec<Found>> {
+    let head = format!("{SELECT} AND r.kind = $2 AND r.external_id IN");
+    all_found(&bulk::select_in(tx, &head, &[kind.into()], external_ids, "").await?, audiences)
 }
 
 /// Records that refer to this one (`orders` of a customer, `shipments` of an order), newest first, at most `limit`.
@@ -147,58 +166,10 @@ pub async fn linked(
     Ok(found)
 }
 
-/// Every version, newest first, with the field paths that changed.
-pub async fn history(tx: &mut TenantTx, id: RecordId, costs: bool) -> sqlx::Result<Vec<RecordVersionView>> {
-    let rows = sqlx::query(
-        "SELECT version, seen_at_us, source_time_us, body_sha256, body FROM record_version \
-         WHERE tenant_id = $1 AND record_id = $2 ORDER BY version",
-    )
-    .bind(tx.tenant_text())
-    .bind(id.to_string())
-    .fetch_all(tx.conn())
-    .await?;
-    let mut versions = Vec::with_capacity(rows.len());
-    let mut before: Option<Record> = None;
-    for row in &rows {
-        let record = Record::from_canonical_json(&row.try_get::<String, _>(4)?).ok();
-        let changed = match (&before, &record) {
-            (Some(before), Some(record)) => changed_paths(before, record, costs),
-            _ => Vec::new(),
-        };
-        versions.push(RecordVersionView {
-            version: row.try_get(0)?,
-            seen_at_us: row.try_get(1)?,
-            source_time_us: row.try_get(2)?,
-            body_sha256: if costs { Some(row.try_get(3)?) } else { None },
-            changed,
-        });
-        before = record;
-    }
-    versions.reverse();
-    Ok(versions)
-}
-
-fn is_cost(record: &Record, field: &str) -> bool {
+/// Whether a field of a record, or of its lines, is one that only some roles see.
+pub(super) fn is_cost(record: &Record, field: &str) -> bool {
     let specs = schema(record.kind);
     specs.fields.iter().chain(specs.lines.iter()).any(|spec| spec.name == field && spec.class == Class::Cost)
-}
-
-fn flat(record: &Record) -> BTreeMap<String, &Value> {
-    let mut paths: BTreeMap<String, &Value> = record.fields.iter().map(|(name, value)| (name.clone(), value)).collect();
-    for (position, line) in record.lines.iter().enumerate() {
-        paths.extend(line.iter().map(|(name, value)| (format!("lines.{position}.{name}"), value)));
-    }
-    paths
-}
-
-fn changed_paths(before: &Record, after: &Record, costs: bool) -> Vec<String> {
-    let (old, new) = (flat(before), flat(after));
-    let mut paths: Vec<String> =
-        old.keys().chain(new.keys()).filter(|path| old.get(*path) != new.get(*path)).cloned().collect();
-    paths.retain(|path| costs || !is_cost(after, path.rsplit('.').next().unwrap_or(path)));
-    paths.sort();
-    paths.dedup();
-    paths
 }
 
 impl Found {

@@ -6,6 +6,7 @@ use ingest::{Card, CardPart, Chunk, DocumentMeta, Record, cards, chunk_card};
 use jiff::Timestamp;
 use sqlx::Row;
 
+use super::facts;
 use crate::access::{COSTS, Role};
 use crate::canonical::sha256_hex;
 use crate::document;
@@ -31,7 +32,7 @@ impl IncomingRecord {
             audience.push("everyone".to_owned());
         }
         let body = record.canonical_json();
-        let sha256 = sha256_hex(format!("{body}\n{}", audience.join(",")));
+        let sha256 = digest(&body, &audience);
         let cards = cards(&record)
             .into_iter()
             .map(|card| {
@@ -41,6 +42,13 @@ impl IncomingRecord {
             .collect();
         Self { record, audience, body, sha256, cards }
     }
+}
+
+/// Of everything whose change makes a new version: the canonical JSON and who may see it (empty: everyone).
+pub fn digest(canonical_json: &str, audience: &[String]) -> String {
+    let everyone = [String::from("everyone")];
+    let audience = if audience.is_empty() { &everyone } else { audience };
+    sha256_hex(format!("{canonical_json}\n{}", audience.join(",")))
 }
 
 /// What a push did, in records.
@@ -104,6 +112,7 @@ pub async fn upsert(
         };
         next.push(Next { id, version, incoming });
     }
+    let unchanged: Vec<String> = unchanged.iter().map(RecordId::to_string).collect();
     touch(tx, run, &unchanged).await?;
     write(tx, source, run, batch, next, now).await?;
     Ok(applied)
@@ -151,13 +160,13 @@ async fn present(tx: &mut TenantTx, ids: &[String]) -> sqlx::Result<HashMap<Stri
         .collect()
 }
 
-async fn touch(tx: &mut TenantTx, run: RunId, ids: &[RecordId]) -> sqlx::Result<()> {
-    let ids: Vec<String> = ids.iter().map(RecordId::to_string).collect();
+/// Marks records and their cards as seen in a run, so that its end does not tombstone them.
+pub async fn touch(tx: &mut TenantTx, run: RunId, ids: &[String]) -> sqlx::Result<()> {
     let first = [Bind::from(run.to_string())];
     let head = "UPDATE record SET seen_run_id = $2 WHERE tenant_id = $1 AND record_id IN";
-    bulk::execute_in(tx, head, &first, &ids, "").await?;
+    bulk::execute_in(tx, head, &first, ids, "").await?;
     let head = "UPDATE document SET seen_run_id = $2 WHERE tenant_id = $1 AND deleted_at_us IS NULL AND record_id IN";
-    bulk::execute_in(tx, head, &first, &ids, "").await.map(drop)
+    bulk::execute_in(tx, head, &first, ids, "").await.map(drop)
 }
 
 async fn write(
@@ -176,6 +185,7 @@ async fn write(
     insert_versions(tx, batch, &next, now).await?;
     replace_identifiers(tx, &ids, &next).await?;
     queue_detection(tx, &ids, now).await?;
+    write_facts(tx, source, &next).await?;
     write_cards(tx, source, run, batch, &ids, next, now).await
 }
 
@@ -244,6 +254,22 @@ async fn queue_detection(tx: &mut TenantTx, ids: &[String], now: Timestamp) -> s
     bulk::insert(tx, head, "ON CONFLICT (tenant_id, record_id) DO UPDATE SET changed = 1", rows.collect()).await
 }
 
+/// Typed values for counting; see `facts`.
+async fn write_facts(tx: &mut TenantTx, source: SourceId, next: &[Next]) -> sqlx::Result<()> {
+    let audience = |names: &[String]| serde_json::to_string(names).unwrap_or_default();
+    let rows: Vec<facts::Facts<'_>> = next
+        .iter()
+        .map(|next| facts::Facts {
+            id: next.id.to_string(),
+            source_id: source.to_string(),
+            record: &next.incoming.record,
+            main_audience: audience(&next.incoming.audience),
+            cost_audience: audience(&cost_audience(&next.incoming.audience)),
+        })
+        .collect();
+    facts::replace(tx, &rows).await
+}
+
 /// The cards of the new versions as documents; a cost card that is no longer there is tombstoned.
 async fn write_cards(
     tx: &mut TenantTx,
@@ -292,7 +318,7 @@ async fn write_cards(
 }
 
 /// Who may see a record's costs: roles that see costs, and of those only the ones the record is for.
-fn cost_audience(audience: &[String]) -> Vec<String> {
+pub(super) fn cost_audience(audience: &[String]) -> Vec<String> {
     if audience.iter().any(|name| name == "everyone") {
         return vec![COSTS.to_owned()];
     }
@@ -309,6 +335,7 @@ pub async fn delete(tx: &mut TenantTx, ids: &[String], now: Timestamp) -> sqlx::
     queue_detection(tx, ids, now).await?;
     bulk::execute_in(tx, "DELETE FROM record_identifier WHERE tenant_id = $1 AND record_id IN", &[], ids, "").await?;
     bulk::execute_in(tx, "DELETE FROM record_link WHERE tenant_id = $1 AND record_id IN", &[], ids, "").await?;
+    facts::remove(tx, ids, true).await?;
     let head = "SELECT document_id FROM document WHERE tenant_id = $1 AND deleted_at_us IS NULL AND record_id IN";
     let rows = bulk::select_in(tx, head, &[], ids, "").await?;
     let cards = rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<String>>>()?;

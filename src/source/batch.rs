@@ -35,16 +35,22 @@ pub struct IncomingDocument {
 
 impl IncomingDocument {
     /// CPU-bound; an empty audience means everyone, unless the document itself names one.
-    pub fn prepare(mut document: Document, audience: Vec<String>) -> Self {
-        let cut = (0..=ingest::chunk::HEADING_BYTES).rev().find(|at| document.title.is_char_boundary(*at));
-        document.title.truncate(cut.unwrap_or(0));
-        let audience = [document.meta.audience.clone(), audience, vec!["everyone".to_owned()]]
-            .into_iter()
-            .find(|audience| !audience.is_empty())
-            .unwrap_or_default();
+    pub fn prepare(document: Document, audience: Vec<String>) -> Self {
+        let (document, audience) = settled(document, audience);
         let chunks = ingest::chunk_document(&document, ingest::MAX_TOKENS);
         Self { document, audience, chunks }
     }
+}
+
+/// A document with its title cut to what headings may have, and who may see it: its own word, else the push's, else everyone.
+pub(super) fn settled(mut document: Document, audience: Vec<String>) -> (Document, Vec<String>) {
+    let cut = (0..=ingest::chunk::HEADING_BYTES).rev().find(|at| document.title.is_char_boundary(*at));
+    document.title.truncate(cut.unwrap_or(0));
+    let audience = [document.meta.audience.clone(), audience, vec!["everyone".to_owned()]]
+        .into_iter()
+        .find(|audience| !audience.is_empty())
+        .unwrap_or_default();
+    (document, audience)
 }
 
 /// What a push did.

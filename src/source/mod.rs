@@ -4,11 +4,14 @@
 //! one audit event, a *complete* run tombstones whatever of its source it did not see.
 
 pub mod batch;
+pub mod extract;
 pub mod folder;
+pub mod offer;
 mod runs;
 mod wire;
 
 pub use batch::{Batch, BatchReport, apply, batch_state};
+pub use extract::Extractor;
 pub use runs::{RunRow, finish_run, rejections, start_run};
 pub use wire::{PushedDocument, PushedRecord, WireError};
 
@@ -20,7 +23,7 @@ use utoipa::ToSchema;
 
 use crate::audit::{self, Action, Actor, Event};
 use crate::ids::SourceId;
-use crate::store::{Dialect, TenantTx};
+use crate::store::TenantTx;
 use crate::{document, record};
 
 /// Why a source operation was refused.
@@ -52,14 +55,7 @@ pub struct SourceRow {
 /// Lets one transaction at a time write a tenant's content: versions are numbered by reading the last one, and a policy's end depends on
 /// documents of other sources. SQLite has one writer anyway. Administration of users and keys does not wait for it.
 async fn one_at_a_time(tx: &mut TenantTx) -> sqlx::Result<()> {
-    if tx.dialect() == Dialect::Postgres {
-        // Counted, because the driver knows no type for what the function returns.
-        sqlx::query("SELECT count(*) FROM (SELECT pg_advisory_xact_lock(hashtextextended($1, 0))) AS held")
-            .bind(format!("content of {}", tx.tenant_text()))
-            .execute(tx.conn())
-            .await?;
-    }
-    Ok(())
+    tx.lock_content().await
 }
 
 /// The live source of that name, created if there is none.

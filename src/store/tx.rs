@@ -45,6 +45,18 @@ impl TenantTx {
         &mut self.tx
     }
 
+    /// Lets one transaction at a time write the tenant's content, until this one ends. SQLite has one writer anyway.
+    pub async fn lock_content(&mut self) -> sqlx::Result<()> {
+        if self.dialect == Dialect::Postgres {
+            // Counted, because the driver knows no type for what the function returns.
+            sqlx::query("SELECT count(*) FROM (SELECT pg_advisory_xact_lock(hashtextextended($1, 0))) AS held")
+                .bind(format!("content of {}", self.tenant_text))
+                .execute(&mut *self.tx)
+                .await?;
+        }
+        Ok(())
+    }
+
     pub async fn commit(self) -> sqlx::Result<()> {
         self.tx.commit().await
     }

@@ -54,7 +54,7 @@ fn wrong_usage_ends_with_2_and_guesses_the_command_that_was_meant() {
     let output = bench.run(&["ingst"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("'ingest'"));
-    assert_eq!(bench.run(&["ask"]).status.code(), Some(2));
+    assert_eq!(bench.run(&["search"]).status.code(), Some(2));
     assert_eq!(bench.run(&["ask", "x", "--as-of", "soon"]).status.code(), Some(2));
 }
 

@@ -12,6 +12,10 @@ use crate::samples::{MARKS, missing, own, samples};
 /// Where a foreign id is not 404 but, like a missing one, something else, and why.
 const NOT_404: &[(&str, &str, &str)] = &[
     ("POST /v1/records:batch", "$run", "409: no run that goes on has this id"),
+    ("POST /v1/files", "$run", "409: no run that goes on has this id"),
+    ("POST /v1/files", "$source", "a name in the caller's own tenant, made when missing"),
+    ("POST /v1/sources/{name}/offers", "$run", "409: no run that goes on has this id"),
+    ("POST /v1/sources/{name}/offers", "$source", "409: no run of that source goes on"),
     ("POST /v1/documents", "$run", "409: no run that goes on has this id"),
     ("POST /v1/records:batch", "$source", "a name in the caller's own tenant, made when missing"),
     ("POST /v1/documents", "$source", "a name in the caller's own tenant, made when missing"),

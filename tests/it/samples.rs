@@ -73,6 +73,11 @@ fn body(route: &str) -> Option<Value> {
         "POST /v1/search" => {
             json!({ "query": "refund SO-1042 lamp", "sources": ["$source"], "limit": 50, "linked": true })
         }
+        "POST /v1/queries" => json!({ "query": { "kind": "order" } }),
+        "POST /v1/files" => json!({ "note": "taken in as it is" }),
+        "POST /v1/sources/{name}/offers" => {
+            json!({ "run_id": "$run", "offers": [{ "kind": "order", "external_id": "SO-77", "sha256": "0" }] })
+        }
         "POST /v1/records:batch" => json!({ "source": "$source", "run_id": "$run", "records": [record] }),
         "POST /v1/documents" => json!({ "source": "$source", "run_id": "$run",
             "documents": [{ "external_id": "pages/one", "content": "# One\n\nText." }] }),
@@ -127,6 +132,7 @@ pub fn samples() -> Vec<Sample> {
             }
             assert!(!path.contains('{'), "{route}: a sample does not know this place");
             match route.as_str() {
+                "POST /v1/files" => path.push_str("?source=$source&external_id=upload.md&run_id=$run"),
                 "GET /v1/records" => path.push_str("?kind=order&external_id=SO-1042"),
                 "GET /v1/documents" => path.push_str("?limit=200&after=00000000-0000-0000-0000-000000000000"),
                 "GET /v1/documents/{document_id}/text" => path.push_str("?version=1"),
@@ -135,8 +141,15 @@ pub fn samples() -> Vec<Sample> {
                 _ => {}
             }
             let reads = row.method == "GET"
-                || ["/v1/answers", "/v1/chat/completions", "/v1/search", "/v1/audit:verify", "/v1/detection:backtest"]
-                    .contains(&row.path.as_str());
+                || [
+                    "/v1/answers",
+                    "/v1/chat/completions",
+                    "/v1/search",
+                    "/v1/queries",
+                    "/v1/audit:verify",
+                    "/v1/detection:backtest",
+                ]
+                .contains(&row.path.as_str());
             let asks = row.method == "POST" && ["/v1/answers", "/v1/chat/completions"].contains(&row.path.as_str());
             Sample { body: body(&route), route, method: row.method, path, writes: !reads, asks }
         })

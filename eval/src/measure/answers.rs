@@ -25,6 +25,11 @@ pub async fn measure(
     }
     if let Corpus::Demo { as_of, .. } = corpus {
         all.iter_mut().for_each(|case| case.date(*as_of));
+        let company = demo::generate(*as_of, demo::DEFAULT_SEED);
+        let files = company.files();
+        for case in &mut all {
+            cases::resolve(case, &company, &files)?;
+        }
     }
     let mut by_kind: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     let (mut valid, mut citations) = (0, 0);

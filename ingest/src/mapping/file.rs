@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::civil::Date;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use toml::Spanned;
@@ -37,6 +38,9 @@ pub(super) struct MappingFile {
     pub null_values: Vec<String>,
     #[serde(default)]
     pub on_bad_row: OnBadRow,
+    /// Files that are passed over, whatever they hold.
+    #[serde(default)]
+    pub ignore: Vec<String>,
     #[serde(default)]
     pub documents: Vec<DocumentRule>,
     #[serde(default)]
@@ -57,6 +61,7 @@ impl MappingFile {
             delimiter: None,
             null_values: Vec::new(),
             on_bad_row: OnBadRow::Skip,
+            ignore: Vec::new(),
             documents: Vec::new(),
             records: Vec::new(),
         }
@@ -95,6 +100,19 @@ pub(super) struct DocumentRule {
     pub kind: Option<DocumentKind>,
     #[serde(default)]
     pub audience: Vec<String>,
+    /// What front matter says where there is one; for formats without it (PDF, Word, mail).
+    #[serde(default)]
+    pub id: Option<String>,
+    #[serde(default)]
+    pub title: Option<String>,
+    #[serde(default)]
+    pub effective_from: Option<Date>,
+    #[serde(default)]
+    pub effective_to: Option<Date>,
+    #[serde(default)]
+    pub supersedes: Vec<String>,
+    #[serde(default)]
+    pub scope: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -103,6 +121,12 @@ pub(super) struct RecordRule {
     #[serde(deserialize_with = "kind")]
     pub kind: RecordKind,
     pub files: String,
+    /// Of a workbook; default: the first that is shown and holds something.
+    #[serde(default)]
+    pub sheet: Option<String>,
+    /// Of a sheet, counted as it shows them; default: the first row that holds something.
+    #[serde(default)]
+    pub header_row: Option<u64>,
     #[serde(default)]
     pub rows: Option<Path>,
     pub id: Template,
@@ -128,8 +152,15 @@ pub(super) struct RecordRule {
 pub(super) struct LinesRule {
     #[serde(default)]
     pub rows: Option<Path>,
+    /// Each row of the table is a line: rows that follow each other with the same id are one record.
+    #[serde(default)]
+    pub same_rows: bool,
     #[serde(default)]
     pub files: Option<String>,
+    #[serde(default)]
+    pub sheet: Option<String>,
+    #[serde(default)]
+    pub header_row: Option<u64>,
     /// Column of the lines file that holds the id of the parent.
     #[serde(default)]
     pub parent: Option<String>,
@@ -152,6 +183,8 @@ pub(super) struct FieldRule {
     pub currency_code: Option<Currency>,
     pub combine: Option<Combine>,
     pub format: Option<String>,
+    /// Decimals that a number is rounded to (halves away from zero): for sources that keep amounts as binary fractions.
+    pub round: Option<u32>,
     pub required: bool,
     pub optional: bool,
     pub lookup: Option<Lookup>,
@@ -172,6 +205,10 @@ pub(super) enum Combine {
 #[serde(deny_unknown_fields)]
 pub(super) struct Lookup {
     pub files: String,
+    #[serde(default)]
+    pub sheet: Option<String>,
+    #[serde(default)]
+    pub header_row: Option<u64>,
     pub key: String,
     pub value: String,
 }
@@ -197,6 +234,8 @@ struct FullRule {
     combine: Option<Combine>,
     #[serde(default)]
     format: Option<String>,
+    #[serde(default)]
+    round: Option<u32>,
     #[serde(default)]
     required: bool,
     #[serde(default)]
@@ -254,6 +293,9 @@ impl TryFrom<FullRule> for FieldRule {
         if from.is_empty() == full.value.is_none() {
             return Err("needs either `from` (a column or path) or `value` (a constant)");
         }
+        if full.round.is_some_and(|places| places > 6) {
+            return Err("rounds to at most 6 decimals");
+        }
         if full.required && full.optional {
             return Err("cannot be both required and optional");
         }
@@ -267,6 +309,7 @@ impl TryFrom<FullRule> for FieldRule {
             currency_code: full.currency_code,
             combine: full.combine,
             format: full.format,
+            round: full.round,
             required: full.required,
             optional: full.optional,
             lookup: full.lookup,
@@ -350,11 +393,16 @@ fn check_fields(
 }
 
 fn check_lines(lines: &LinesRule) -> Result<(), MappingError> {
+    if lines.same_rows {
+        let alone = lines.rows.is_none() && lines.files.is_none() && lines.parent.is_none();
+        let message = "lines with `same_rows` are in the table itself: leave `rows`, `files` and `parent` out".into();
+        return if alone { Ok(()) } else { Err(MappingError { line: None, message }) };
+    }
     let complaint = match (&lines.rows, &lines.files, &lines.parent) {
         (_, Some(_), Some(_)) | (Some(_), None, None) => return Ok(()),
         (_, Some(_), None) => "lines from another file need `parent`, the column that holds the parent's id",
         (_, None, Some(_)) => "lines with `parent` need `files`, the file they are in",
-        (None, None, None) => "lines need `rows` (a JSON path) or `files` and `parent`",
+        (None, None, None) => "lines need `rows` (a JSON path), `same_rows`, or `files` and `parent`",
     };
     Err(MappingError { line: None, message: complaint.into() })
 }

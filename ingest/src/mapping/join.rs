@@ -6,17 +6,24 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::file::{LinesRule, Lookup, RecordRule};
+use super::glob;
 use super::path::{Content, SourceRow};
-use super::{Text, glob};
+use super::source::Source;
 use crate::record::RecordKind;
 use crate::reject::{Limits, Rejection};
-use crate::table::{self, Header, Table};
+use crate::table::{Header, Table};
 
-fn open<'a>(source: &Text<'a>, delimiter: Option<u8>, limits: &Limits) -> Result<Table<'a>, Rejection> {
-    match super::format_of(source.path) {
-        Some(super::Format::Table) => table::table(source.path, source.text, delimiter, limits),
-        _ => Err(Rejection::file(source.path, "is used for lines or a lookup, which must be a .csv or .tsv file")),
-    }
+/// What a side table is read by.
+struct Place<'r> {
+    sheet: Option<&'r str>,
+    header_row: Option<u64>,
+    delimiter: Option<u8>,
+}
+
+fn open<'a>(source: &Source<'a>, place: &Place<'_>, limits: &Limits) -> Result<(String, Table<'a>), Rejection> {
+    source
+        .table(place.sheet, place.header_row, place.delimiter, limits)?
+        .ok_or_else(|| Rejection::file(source.path, "is used for lines or a lookup, which must be a table or workbook"))
 }
 
 fn column(table: &Table<'_>, file: &str, name: &str) -> Result<usize, Rejection> {
@@ -31,7 +38,7 @@ fn column(table: &Table<'_>, file: &str, name: &str) -> Result<usize, Rejection>
 /// Lines of a rule that stand in a file of their own, by the id of their parent.
 #[derive(Default)]
 pub(super) struct Lines<'a> {
-    tables: Vec<(&'a str, Header)>,
+    tables: Vec<(String, Header)>,
     by_parent: HashMap<String, Vec<Line<'a>>>,
     claimed: HashSet<String>,
 }
@@ -45,21 +52,21 @@ struct Line<'a> {
 impl<'a> Lines<'a> {
     pub(super) fn read(
         rule: Option<&LinesRule>,
-        sources: &[Text<'a>],
+        sources: &[Source<'a>],
         delimiter: Option<u8>,
         limits: &Limits,
         complaints: &mut Vec<Rejection>,
     ) -> Self {
         let mut lines = Self::default();
-        let Some((pattern, parent)) = rule.and_then(|rule| rule.files.as_ref().zip(rule.parent.as_ref())) else {
-            return lines;
-        };
-        let mine: Vec<&Text<'a>> = sources.iter().filter(|text| glob::matches(pattern, text.path)).collect();
+        let Some(rule) = rule else { return lines };
+        let Some((pattern, parent)) = rule.files.as_ref().zip(rule.parent.as_ref()) else { return lines };
+        let place = Place { sheet: rule.sheet.as_deref(), header_row: rule.header_row, delimiter };
+        let mine: Vec<&Source<'a>> = sources.iter().filter(|text| glob::matches(pattern, text.path)).collect();
         if mine.is_empty() {
             complaints.push(Rejection::file(pattern, "is the file of the lines and is not there"));
         }
         for source in mine {
-            if let Err(rejection) = lines.add(source, parent, delimiter, limits, complaints) {
+            if let Err(rejection) = lines.add(source, parent, &place, limits, complaints) {
                 complaints.push(rejection);
             }
         }
@@ -68,21 +75,22 @@ impl<'a> Lines<'a> {
 
     fn add(
         &mut self,
-        source: &Text<'a>,
+        source: &Source<'a>,
         parent: &str,
-        delimiter: Option<u8>,
+        place: &Place<'_>,
         limits: &Limits,
         complaints: &mut Vec<Rejection>,
     ) -> Result<(), Rejection> {
-        let mut table = open(source, delimiter, limits)?;
-        let key = column(&table, source.path, parent)?;
-        self.tables.push((source.path, table.header.clone()));
+        let (file, mut table) = open(source, place, limits)?;
+        let key = column(&table, &file, parent)?;
+        let header = table.header.clone();
+        self.tables.push((file, header.clone()));
         let index = self.tables.len() - 1;
         for row in &mut table {
             match row {
                 Err(rejection) => complaints.push(rejection),
                 Ok(row) => {
-                    let parent_id = row.cells[key].trim().to_owned();
+                    let parent_id = header.text(&row.cells[key]).trim().to_owned();
                     let line = Line { table: index, number: row.line, cells: row.cells };
                     self.by_parent.entry(parent_id).or_default().push(line);
                 }
@@ -117,7 +125,7 @@ impl<'a> Lines<'a> {
             unclaimed.flat_map(|(_, lines)| lines.iter().map(|line| (line.table, line.number))).collect();
         lost.sort_unstable();
         let reason = format!("is a line of a {kind} that is not there");
-        lost.into_iter().map(|(table, row)| Rejection::row(self.tables[table].0, row, reason.clone())).collect()
+        lost.into_iter().map(|(table, row)| Rejection::row(&self.tables[table].0, row, reason.clone())).collect()
     }
 }
 
@@ -130,7 +138,7 @@ pub(super) struct Lookups {
 impl Lookups {
     pub(super) fn read(
         rule: &RecordRule,
-        sources: &[Text<'_>],
+        sources: &[Source<'_>],
         delimiter: Option<u8>,
         limits: &Limits,
         complaints: &mut Vec<Rejection>,
@@ -141,7 +149,8 @@ impl Lookups {
                 continue;
             }
             let mut values = HashMap::new();
-            let mine: Vec<&Text<'_>> = sources.iter().filter(|text| glob::matches(&lookup.files, text.path)).collect();
+            let mine: Vec<&Source<'_>> =
+                sources.iter().filter(|text| glob::matches(&lookup.files, text.path)).collect();
             if mine.is_empty() {
                 complaints.push(Rejection::file(&lookup.files, "is the file of a lookup and is not there"));
             }
@@ -163,16 +172,19 @@ impl Lookups {
 fn fill(
     values: &mut HashMap<String, String>,
     lookup: &Lookup,
-    source: &Text<'_>,
+    source: &Source<'_>,
     delimiter: Option<u8>,
     limits: &Limits,
 ) -> Result<(), Rejection> {
-    let mut table = open(source, delimiter, limits)?;
-    let key = column(&table, source.path, &lookup.key)?;
-    let value = column(&table, source.path, &lookup.value)?;
+    let place = Place { sheet: lookup.sheet.as_deref(), header_row: lookup.header_row, delimiter };
+    let (file, mut table) = open(source, &place, limits)?;
+    let key = column(&table, &file, &lookup.key)?;
+    let value = column(&table, &file, &lookup.value)?;
+    let header = table.header.clone();
+    let text = |cell: &str| header.text(cell).trim().to_owned();
     // Bad rows of the table are reported where it is read as records; here they only mean "not found".
     for row in (&mut table).flatten() {
-        values.entry(row.cells[key].trim().to_owned()).or_insert_with(|| row.cells[value].trim().to_owned());
+        values.entry(text(&row.cells[key])).or_insert_with(|| text(&row.cells[value]));
     }
     Ok(())
 }

@@ -6,32 +6,54 @@
 
 mod file;
 mod glob;
+mod group;
 mod join;
 mod path;
 mod row;
+mod source;
 mod value;
 
 use std::collections::{HashMap, HashSet};
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-use self::file::{LinesRule, MappingFile, OnBadRow, RecordRule};
+use self::file::{DocumentRule, LinesRule, MappingFile, OnBadRow, RecordRule};
+use self::group::Group;
 use self::join::{Lines, Lookups};
-use self::path::{Content, Path, SourceRow, rows_below};
+use self::path::Path;
 use self::row::RowMapper;
+use self::source::{Body, Rows, Source};
 use self::value::Notation;
-use crate::document::Document;
+use crate::document::{Document, DocumentKind, DocumentMeta};
+use crate::extract::{self, Attachment, Extract, Mail, Prose, Route};
+use crate::prose;
 use crate::record::Record;
 use crate::reject::{Limits, Rejection};
 use crate::schema::nearest;
 use crate::text::{Decoded, Encoding, decode};
-use crate::{json, prose, table};
 
 /// One file of a source: path relative to its folder, with `/`, and its bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct SourceFile<'a> {
     pub path: &'a str,
     pub bytes: &'a [u8],
+}
+
+/// A file of a source, read or extracted.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    pub path: &'a str,
+    pub content: Given<'a>,
+}
+
+/// What there is of a file.
+#[derive(Debug, Clone, Copy)]
+pub enum Given<'a> {
+    /// Text, by [`extract::route`].
+    Text(&'a [u8]),
+    Extract(&'a Extract),
+    /// Why it was not read.
+    Refused(&'a str),
 }
 
 /// Why a mapping was refused; `line` counts from 1 in the TOML.
@@ -118,44 +140,62 @@ impl Mapping {
 
     /// Whether a file of that path takes part: as records, lines, lookup table or prose.
     pub fn uses(&self, path: &str) -> bool {
-        prose::is_prose(path)
-            || self.file.documents.iter().any(|rule| glob::matches(&rule.files, path))
-            || self.file.records.iter().any(|rule| {
-                glob::matches(&rule.files, path) || rule.side_files().any(|pattern| glob::matches(pattern, path))
-            })
+        !self.file.ignore.iter().any(|pattern| glob::matches(pattern, path))
+            && (prose::is_prose(path)
+                || self.file.documents.iter().any(|rule| glob::matches(&rule.files, path))
+                || self.file.records.iter().any(|rule| rule.names(path)))
     }
 
     /// Everything the files of one source hold, in file order then row order. Lines and lookup tables are found among
     /// `files` too, so all files of a source belong in one call. `each` is called once per row, document or complaint.
+    ///
+    /// Files that need extraction are refused; [`Mapping::read_inputs`] takes them extracted.
     pub fn read(&self, files: &[SourceFile<'_>], limits: &Limits, each: &mut dyn FnMut(Ingested)) {
-        let mut texts: Vec<Option<Decoded<'_>>> = Vec::with_capacity(files.len());
-        for file in files {
-            let wanted = self.uses(file.path);
-            if wanted && file.bytes.len() as u64 > limits.file_bytes {
-                let reason = format!("is larger than {} bytes", limits.file_bytes);
-                each(Ingested::Rejected(Rejection::file(file.path, reason)));
-            }
-            let wanted = wanted && file.bytes.len() as u64 <= limits.file_bytes;
-            texts.push(wanted.then(|| decode(file.bytes)));
-        }
-        let sources: Vec<Text<'_>> = files
+        let reasons: Vec<Option<String>> = files
             .iter()
-            .zip(&texts)
-            .filter_map(|(file, text)| text.as_ref().map(|text| Text { path: file.path, text: &text.text }))
+            .map(|file| match extract::route(file.path, file.bytes) {
+                Ok(Route::Text) => None,
+                Ok(Route::Extract) => Some("is no text, and was not extracted".to_owned()),
+                Err(reason) => Some(reason),
+            })
             .collect();
-        for (file, text) in files.iter().zip(&texts) {
-            if let Some(notice) = text.as_ref().and_then(notice) {
-                each(Ingested::Notice { file: file.path.to_owned(), text: notice });
+        let inputs: Vec<Input<'_>> = files
+            .iter()
+            .zip(&reasons)
+            .map(|(file, reason)| Input {
+                path: file.path,
+                content: reason.as_deref().map_or(Given::Text(file.bytes), Given::Refused),
+            })
+            .collect();
+        self.read_inputs(&inputs, limits, each);
+    }
+
+    /// As [`Mapping::read`], of files that were extracted where they are no text.
+    pub fn read_inputs(&self, inputs: &[Input<'_>], limits: &Limits, each: &mut dyn FnMut(Ingested)) {
+        let mut bodies: Vec<Option<Body<'_>>> = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let body = if self.uses(input.path) { body(input, limits) } else { Ok(None) };
+            bodies.push(body.unwrap_or_else(|reason| {
+                each(Ingested::Rejected(Rejection::file(input.path, reason)));
+                None
+            }));
+        }
+        let pairs = || inputs.iter().zip(&bodies);
+        let sources: Vec<Source<'_>> =
+            pairs().filter_map(|(input, body)| body.as_ref().map(|body| Source { path: input.path, body })).collect();
+        for source in &sources {
+            if let Some(text) = notice(source.body) {
+                each(Ingested::Notice { file: source.path.to_owned(), text });
             }
         }
         for rule in &self.file.records {
             self.read_records(rule, &sources, limits, each);
         }
-        for (file, text) in files.iter().zip(&texts) {
-            match text {
-                None if !self.uses(file.path) => each(Ingested::Unused { file: file.path.to_owned() }),
+        for (input, body) in pairs() {
+            match body {
+                None if !self.uses(input.path) => each(Ingested::Unused { file: input.path.to_owned() }),
                 None => {}
-                Some(text) => self.read_document(file.path, text, limits, each),
+                Some(body) => self.read_document(input.path, body, limits, each),
             }
         }
     }
@@ -164,32 +204,30 @@ impl Mapping {
         self.file.delimiter.and_then(|mark| u8::try_from(mark).ok())
     }
 
-    fn read_document(&self, path: &str, text: &Decoded<'_>, limits: &Limits, each: &mut dyn FnMut(Ingested)) {
+    fn read_document(&self, path: &str, body: &Body<'_>, limits: &Limits, each: &mut dyn FnMut(Ingested)) {
         let rule = self.file.documents.iter().find(|rule| glob::matches(&rule.files, path));
         if rule.is_none() && (!prose::is_prose(path) || self.file.records.iter().any(|rule| rule.names(path))) {
             return;
         }
-        match prose::parse(path, &text.text, limits) {
+        let read = match body {
+            Body::Text(text) => prose::parse(path, &text.text, limits),
+            Body::Prose(prose) => prose::of_extract(path, prose, DocumentKind::Page, limits),
+            Body::Mail(mail, _) => prose::of_extract(path, &mail.prose(), DocumentKind::Note, limits),
+            Body::Sheets(_) => Err(Rejection::file(path, "is a workbook: only a rule for records can read it")),
+        };
+        match read {
             Err(rejection) => each(Ingested::Rejected(rejection)),
-            Ok(mut document) => {
-                if let Some(kind) = rule.and_then(|rule| rule.kind) {
-                    document.kind = kind;
+            Ok(document) => {
+                each(ruled(document, path, rule));
+                if let Body::Mail(mail, _) = body {
+                    attachments(path, mail, rule, limits, each);
                 }
-                let mut audience = document.meta.audience.clone();
-                if audience.is_empty() {
-                    audience = rule.map(|rule| rule.audience.clone()).unwrap_or_default();
-                }
-                each(Ingested::Document {
-                    document: Box::new(document),
-                    file: path.to_owned(),
-                    audience: or_everyone(audience),
-                });
             }
         }
     }
 
-    fn read_records(&self, rule: &RecordRule, sources: &[Text<'_>], limits: &Limits, each: &mut dyn FnMut(Ingested)) {
-        let mine: Vec<&Text<'_>> = sources.iter().filter(|text| glob::matches(&rule.files, text.path)).collect();
+    fn read_records(&self, rule: &RecordRule, sources: &[Source<'_>], limits: &Limits, each: &mut dyn FnMut(Ingested)) {
+        let mine: Vec<&Source<'_>> = sources.iter().filter(|source| glob::matches(&rule.files, source.path)).collect();
         if mine.is_empty() {
             return;
         }
@@ -200,14 +238,24 @@ impl Mapping {
         let mapper = RowMapper::new(rule, &self.notation, self.file.currency, &lookups);
         let audience = or_everyone(rule.audience.clone());
         let refuse_file = rule.on_bad_row.unwrap_or(self.file.on_bad_row) == OnBadRow::RefuseFile;
+        let rows = Rows {
+            sheet: rule.sheet.as_deref(),
+            header_row: rule.header_row,
+            path: rule.rows.as_ref(),
+            delimiter: self.delimiter(),
+        };
         let mut seen: HashMap<String, (String, u64)> = HashMap::new();
         for source in mine {
+            if rule.sheet.is_none() && source.sheets_shown() > 1 {
+                let text =
+                    "has several sheets; only the first was read: name one with `sheet` in the mapping".to_owned();
+                each(Ingested::Notice { file: source.path.to_owned(), text });
+            }
             let mut held = Vec::new();
             let mut bad = 0_u64;
-            rows_of(source, rule.rows.as_ref(), self.delimiter(), limits, &mut |row| {
-                let outcome = match row.and_then(|row| mapper.record(source.path, row, &mut lines)) {
-                    Ok(None) => return,
-                    Ok(Some((record, number))) => accept(record, source.path, number, &audience, &mut seen),
+            read_rows(source, &rows, &mapper, &mut lines, limits, &mut |file, outcome| {
+                let outcome = match outcome {
+                    Ok((record, number)) => accept(record, file, number, &audience, &mut seen),
                     Err(rejection) => Ingested::Rejected(rejection),
                 };
                 bad += u64::from(matches!(outcome, Ingested::Rejected(_)));
@@ -222,6 +270,121 @@ impl Mapping {
         }
         for rejection in lines.orphans(rule.kind) {
             each(Ingested::Rejected(rejection));
+        }
+    }
+}
+
+/// Calls `each` for every record of a file, good or bad, in order, with the name of the file (and sheet) it is in.
+fn read_rows(
+    source: &Source<'_>,
+    rows: &Rows<'_>,
+    mapper: &RowMapper<'_>,
+    lines: &mut Lines<'_>,
+    limits: &Limits,
+    each: &mut dyn FnMut(&str, Result<(Record, u64), Rejection>),
+) {
+    if !mapper.groups() {
+        source.rows(rows, limits, &mut |file, row| {
+            if let Some(outcome) = row.and_then(|row| mapper.record(file, row, lines)).transpose() {
+                each(file, outcome);
+            }
+        });
+        return;
+    }
+    let mut open: Option<(String, Group)> = None;
+    let mut end = |open: &mut Option<(String, Group)>, each: &mut dyn FnMut(&str, Result<(Record, u64), Rejection>)| {
+        if let Some((file, group)) = open.take()
+            && let Some(outcome) = mapper.grouped(&file, &group, lines).transpose()
+        {
+            each(&file, outcome);
+        }
+    };
+    source.rows(rows, limits, &mut |file, row| match row {
+        Err(rejection) => {
+            end(&mut open, each);
+            each(file, Err(rejection));
+        }
+        Ok(row) => {
+            let id = mapper.id_of(row);
+            if let Some((_, group)) = &mut open
+                && group.id.is_some()
+                && group.id == id
+            {
+                group.add(row);
+                return;
+            }
+            end(&mut open, each);
+            match Group::begin(id, row) {
+                Some(group) => open = Some((file.to_owned(), group)),
+                None => each(file, Err(Rejection::file(file, "is no table: `same_rows` groups rows of a table"))),
+            }
+        }
+    });
+    end(&mut open, each);
+}
+
+/// What a file holds, ready to be read; `Ok(None)` never for a file that is used.
+fn body<'a>(input: &Input<'a>, limits: &Limits) -> Result<Option<Body<'a>>, String> {
+    match input.content {
+        Given::Refused(reason) => Err(reason.to_owned()),
+        Given::Text(bytes) if bytes.len() as u64 > limits.file_bytes => {
+            Err(format!("is larger than {} bytes", limits.file_bytes))
+        }
+        Given::Text(bytes) => Ok(Some(Body::Text(decode(bytes)))),
+        Given::Extract(extract) => Ok(Some(Body::of(extract))),
+    }
+}
+
+/// A document with what its rule says of it: kind and audience, and where it has no front matter the rest too.
+fn ruled(mut document: Document, path: &str, rule: Option<&DocumentRule>) -> Ingested {
+    let mut audience = document.meta.audience.clone();
+    if let Some(rule) = rule {
+        document.kind = rule.kind.unwrap_or(document.kind);
+        if audience.is_empty() {
+            audience = rule.audience.clone();
+        }
+        let meta = &mut document.meta;
+        meta.policy_id = meta.policy_id.take().or_else(|| rule.id.clone());
+        meta.effective_from = meta.effective_from.or(rule.effective_from);
+        meta.effective_to = meta.effective_to.or(rule.effective_to);
+        if meta.supersedes.is_empty() {
+            meta.supersedes.clone_from(&rule.supersedes);
+        }
+        if meta.scope.is_empty() {
+            meta.scope.clone_from(&rule.scope);
+        }
+        if let Some(title) = &rule.title {
+            document.title.clone_from(title);
+        }
+    }
+    Ingested::Document { document: Box::new(document), file: path.to_owned(), audience: or_everyone(audience) }
+}
+
+/// What is attached to a mail, as notes for the mail's readers, whatever the attachment says of itself. What cannot be
+/// read is a notice: a logo must not make a sync incomplete.
+fn attachments(path: &str, mail: &Mail, rule: Option<&DocumentRule>, limits: &Limits, each: &mut dyn FnMut(Ingested)) {
+    for Attachment { name, content } in &mail.attachments {
+        let file = format!("{path}/{name}");
+        let prose: Result<(Prose, Option<&Mail>), String> = match content {
+            Ok(Extract::Prose(prose)) => Ok((prose.clone(), None)),
+            Ok(Extract::Mail(inner)) => Ok((inner.prose(), Some(inner))),
+            Ok(Extract::Workbook(_)) => Err("is a table; tables attached to mails are not read as records".into()),
+            Err(reason) => Err(reason.clone()),
+        };
+        let document = prose.and_then(|(prose, inner)| {
+            let document = prose::of_extract(&file, &prose, DocumentKind::Note, limits);
+            document.map(|document| (document, inner)).map_err(|refused| refused.reason)
+        });
+        match document {
+            Err(text) => each(Ingested::Notice { file, text: format!("not taken in: it {text}") }),
+            Ok((mut document, inner)) => {
+                document.meta = DocumentMeta { pages: document.meta.pages, ..DocumentMeta::default() };
+                let audience = or_everyone(rule.map(|rule| rule.audience.clone()).unwrap_or_default());
+                each(Ingested::Document { document: Box::new(document), file: file.clone(), audience });
+                if let Some(inner) = inner {
+                    attachments(&file, inner, rule, limits, each);
+                }
+            }
         }
     }
 }
@@ -246,90 +409,16 @@ fn or_everyone(audience: Vec<String>) -> Vec<String> {
     if audience.is_empty() { vec![EVERYONE.to_owned()] } else { audience }
 }
 
-fn notice(decoded: &Decoded<'_>) -> Option<String> {
-    match decoded.encoding {
-        Encoding::Windows1252Guess => Some("is not UTF-8; read as windows-1252".into()),
-        Encoding::Utf16Le | Encoding::Utf16Be if decoded.replaced => {
+fn notice(body: &Body<'_>) -> Option<String> {
+    match body {
+        Body::Text(Decoded { encoding: Encoding::Windows1252Guess, .. }) => {
+            Some("is not UTF-8; read as windows-1252".into())
+        }
+        Body::Text(Decoded { encoding: Encoding::Utf16Le | Encoding::Utf16Be, replaced: true, .. }) => {
             Some("has unpaired UTF-16 units; they became U+FFFD".into())
         }
-        Encoding::Utf8 | Encoding::Utf16Le | Encoding::Utf16Be => None,
-    }
-}
-
-/// A decoded file.
-#[derive(Clone, Copy)]
-struct Text<'a> {
-    path: &'a str,
-    text: &'a str,
-}
-
-/// How a file of rows is written, by its extension.
-enum Format {
-    Table,
-    Json,
-    JsonLines,
-}
-
-fn format_of(path: &str) -> Option<Format> {
-    let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase())?;
-    match extension.as_str() {
-        "csv" | "tsv" | "tab" => Some(Format::Table),
-        "json" => Some(Format::Json),
-        "ndjson" | "jsonl" => Some(Format::JsonLines),
-        _ => None,
-    }
-}
-
-/// Calls `each` for every row of a file, good or bad, in order.
-fn rows_of(
-    source: &Text<'_>,
-    rows: Option<&Path>,
-    delimiter: Option<u8>,
-    limits: &Limits,
-    each: &mut dyn FnMut(Result<&SourceRow<'_>, Rejection>),
-) {
-    match format_of(source.path) {
-        None => each(Err(Rejection::file(source.path, "is not a .csv, .tsv, .json, .ndjson or .jsonl file"))),
-        Some(Format::Table) => match table::table(source.path, source.text, delimiter, limits) {
-            Err(rejection) => each(Err(rejection)),
-            Ok(mut table) => {
-                let header = table.header.clone();
-                for row in &mut table {
-                    match row {
-                        Err(rejection) => each(Err(rejection)),
-                        Ok(row) => each(Ok(&SourceRow {
-                            number: row.line,
-                            content: Content::Table { header: &header, cells: &row.cells },
-                            key: None,
-                            parent: None,
-                        })),
-                    }
-                }
-            }
-        },
-        Some(Format::Json) => match json::parse(source.text, limits) {
-            Err(error) => each(Err(Rejection::file(source.path, error.to_string()))),
-            Ok(value) => {
-                let root = SourceRow { number: 0, content: Content::Json(&value), key: None, parent: None };
-                let each_value = Path::parse("*");
-                let mut counter = Some(0);
-                rows_below(&root, rows.unwrap_or(&each_value), &mut counter, &mut |row| each(Ok(row)));
-            }
-        },
-        Some(Format::JsonLines) => {
-            for line in json::lines(source.path, source.text, limits) {
-                match line {
-                    Err(rejection) => each(Err(rejection)),
-                    Ok((number, value)) => {
-                        let row = SourceRow { number, content: Content::Json(&value), key: None, parent: None };
-                        match rows {
-                            None => each(Ok(&row)),
-                            Some(rows) => rows_below(&row, rows, &mut None, &mut |row| each(Ok(row))),
-                        }
-                    }
-                }
-            }
-        }
+        Body::Prose(prose) if !prose.notices.is_empty() => Some(prose.notices.join("; ")),
+        Body::Text(_) | Body::Prose(_) | Body::Sheets(_) | Body::Mail(..) => None,
     }
 }
 
@@ -356,6 +445,8 @@ fn used_keys<'a>(paths: impl Iterator<Item = &'a Path>) -> HashSet<&'a str> {
 
 const BUILTIN: &[(&str, &str)] = &[
     ("adventureworks", include_str!("../../mappings/adventureworks.toml")),
+    ("northwind", include_str!("../../mappings/northwind.toml")),
+    ("shopify_orders", include_str!("../../mappings/shopify_orders.toml")),
     ("tau_retail", include_str!("../../mappings/tau_retail.toml")),
 ];
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer};
 
 use crate::json::Json;
-use crate::table::Header;
+use crate::table::{CellKind, Header};
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Path {
@@ -77,7 +77,18 @@ pub(super) enum Content<'a> {
 pub(super) enum Cell<'a> {
     /// A table's cell, a key, or a JSON text.
     Text(&'a str),
+    /// A sheet's cell that is no text.
+    Typed(CellKind, &'a str),
     Json(&'a Json),
+}
+
+impl<'a> Cell<'a> {
+    fn of(header: &Header, cell: &'a str) -> Self {
+        match CellKind::of(cell) {
+            (kind, text) if header.typed && kind != CellKind::Text => Self::Typed(kind, text),
+            _ => Self::Text(cell),
+        }
+    }
 }
 
 /// What a path selects. `Absent`: a column or key on the way does not exist.
@@ -92,7 +103,7 @@ impl<'a> SourceRow<'a> {
         if let Content::Table { header, cells } = &self.content {
             // A column may itself be called "^.x", so the header is asked first.
             if let Some(index) = header.position(&path.text) {
-                return Selected::Cells(cells.get(index).map(|cell| Cell::Text(cell)).into_iter().collect());
+                return Selected::Cells(cells.get(index).map(|cell| Cell::of(header, cell)).into_iter().collect());
             }
         }
         let mut row = self;
@@ -107,7 +118,7 @@ impl<'a> SourceRow<'a> {
             Content::Table { header, cells } => {
                 let column = path.text.trim_start_matches(['^', '.']);
                 match header.position(column).and_then(|index| cells.get(index)) {
-                    Some(cell) => Selected::Cells(vec![Cell::Text(cell)]),
+                    Some(cell) => Selected::Cells(vec![Cell::of(header, cell)]),
                     None => Selected::Absent,
                 }
             }

@@ -1,10 +1,13 @@
 //! One source row to one record.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
+use rust_decimal::RoundingStrategy;
 use toml::Spanned;
 
 use super::file::{Combine, FieldRule, Part, RecordRule};
+use super::group::Group;
 use super::join::{Lines, Lookups};
 use super::path::{Cell, Content, Path, Selected, SourceRow, rows_below};
 use super::used_keys;
@@ -13,6 +16,7 @@ use crate::money::{Currency, Decimal};
 use crate::record::{Fields, Record, Value};
 use crate::reject::Rejection;
 use crate::schema::{self, FieldSpec};
+use crate::table::CellKind;
 
 /// Bytes of an external id; longer ones are a mapping mistake.
 const ID_BYTES: usize = 256;
@@ -25,6 +29,8 @@ pub(super) struct RowMapper<'a> {
     lookups: &'a Lookups,
     used: HashSet<&'a str>,
     used_in_lines: HashSet<&'a str>,
+    /// Columns that the record itself (not its lines) reads.
+    of_head: HashSet<&'a str>,
 }
 
 /// What is wrong, and with which column.
@@ -38,8 +44,12 @@ impl Fault {
         Self { column: column.to_owned(), reason: reason.into() }
     }
 
-    fn at(self, file: &str, row: u64) -> Rejection {
-        Rejection::cell(file, row, &self.column, self.reason)
+    fn at(self, file: &str, row: &SourceRow<'_>) -> Rejection {
+        let column = match &row.content {
+            Content::Table { header, .. } => header.shown(&self.column, row.number),
+            Content::Json(_) => self.column,
+        };
+        Rejection::cell(file, row.number, &column, self.reason)
     }
 }
 
@@ -59,6 +69,7 @@ impl<'a> RowMapper<'a> {
         });
         let line_rows = rule.lines.as_ref().and_then(|lines| lines.rows.as_ref());
         let mut used = used_keys(field_paths(&rule.fields).chain(id_paths).chain(&rule.source_time).chain(line_rows));
+        let of_head = used.clone();
         let mut used_in_lines = HashSet::new();
         let ignored = rule.ignore.iter().map(String::as_str);
         used.extend(ignored.clone());
@@ -66,8 +77,12 @@ impl<'a> RowMapper<'a> {
             used_in_lines = used_keys(field_paths(&lines.fields));
             used_in_lines.extend(lines.parent.as_deref());
             used_in_lines.extend(ignored);
+            if lines.same_rows {
+                used.extend(used_in_lines.iter().copied());
+                used_in_lines.extend(used.iter().copied());
+            }
         }
-        Self { rule, notation, currency, lookups, used, used_in_lines }
+        Self { rule, notation, currency, lookups, used, used_in_lines, of_head }
     }
 
     /// The record of a row and the row's number; `None` when the rule's `where` leaves the row out.
@@ -77,18 +92,50 @@ impl<'a> RowMapper<'a> {
         row: &SourceRow<'_>,
         lines: &mut Lines<'_>,
     ) -> Result<Option<(Record, u64)>, Rejection> {
-        if !self.wanted(row).map_err(|fault| fault.at(file, row.number))? {
+        self.record_with(file, row, lines, None)
+    }
+
+    /// The record of rows with one id: its own fields from the first row that has them, each row a line.
+    pub(super) fn grouped(
+        &self,
+        file: &str,
+        group: &Group,
+        lines: &mut Lines<'_>,
+    ) -> Result<Option<(Record, u64)>, Rejection> {
+        if let Some((column, row)) = group.conflict(|column| self.of_head.contains(column)) {
+            let reason =
+                format!("differs from the other rows of its record, which begins at row {}", group.first_row());
+            return Err(Rejection::cell(file, row, &group.header.shown(column, row), reason));
+        }
+        let merged = group.merged();
+        let head = group.row(group.first_row(), &merged);
+        self.record_with(file, &head, lines, Some(group))
+    }
+
+    fn record_with(
+        &self,
+        file: &str,
+        row: &SourceRow<'_>,
+        lines: &mut Lines<'_>,
+        group: Option<&Group>,
+    ) -> Result<Option<(Record, u64)>, Rejection> {
+        if !self.wanted(row).map_err(|fault| fault.at(file, row))? {
             return Ok(None);
         }
-        let record = self.head(row).map_err(|fault| fault.at(file, row.number));
+        let record = self.head(row).map_err(|fault| fault.at(file, row));
         // Lines of a refused parent have been seen, and are not orphans.
         let id = self.external_id(row);
         let mut found = Vec::new();
         let mut extras = Vec::new();
         let mut take = |file: &str, line: &SourceRow<'_>| -> Result<(), Rejection> {
-            let fields = self.line(line).map_err(|fault| fault.at(file, line.number))?;
-            found.push(fields);
-            extras.push(serde_json::Value::Object(unused(line, &self.used_in_lines).into_iter().collect()));
+            let fields = self.line(line).map_err(|fault| fault.at(file, line))?;
+            let mut extra = unused(line, &self.used_in_lines);
+            extra.retain(|column, _| group.is_none_or(|group| group.varies(column)));
+            // A row of a group may carry something of the record alone.
+            if group.is_none() || !fields.is_empty() {
+                found.push(fields);
+                extras.push(serde_json::Value::Object(extra.into_iter().collect()));
+            }
             Ok(())
         };
         let mut taken = Ok(());
@@ -100,6 +147,13 @@ impl<'a> RowMapper<'a> {
                     }
                 });
             }
+            for (number, cells) in group.iter().flat_map(|group| &group.rows) {
+                let cells: Vec<Cow<'_, str>> = cells.iter().map(|cell| Cow::Borrowed(cell.as_str())).collect();
+                if let (Content::Table { header, .. }, true) = (&row.content, taken.is_ok()) {
+                    let content = Content::Table { header, cells: &cells };
+                    taken = take(file, &SourceRow { number: *number, content, key: None, parent: Some(row) });
+                }
+            }
             if let Ok(id) = &id {
                 taken = taken.and(lines.of_parent(id, row, &mut take));
             }
@@ -107,10 +161,23 @@ impl<'a> RowMapper<'a> {
         let mut record = record?;
         taken?;
         record.lines = found;
+        if let Some(group) = group {
+            record.extra.retain(|column, _| !group.varies(column));
+        }
         if extras.iter().any(|extra| extra.as_object().is_some_and(|entries| !entries.is_empty())) {
             record.extra.insert("lines".to_owned(), serde_json::Value::Array(extras));
         }
         Ok(Some((record, row.number)))
+    }
+
+    /// The id of a row, for grouping; `None` when it has none (the row is then a record of its own, and refused).
+    pub(super) fn id_of(&self, row: &SourceRow<'_>) -> Option<String> {
+        self.external_id(row).ok()
+    }
+
+    /// Whether rows with one id are one record.
+    pub(super) fn groups(&self) -> bool {
+        self.rule.lines.as_ref().is_some_and(|lines| lines.same_rows)
     }
 
     fn wanted(&self, row: &SourceRow<'_>) -> Result<bool, Fault> {
@@ -205,6 +272,13 @@ impl<'a> RowMapper<'a> {
                 None => return Err(fault("is not in the mapping's value table".into())),
             }
         }
+        if let Some(places) = rule.round
+            && scalar != Scalar::Absent
+        {
+            let number = self.notation.decimal(&scalar).map_err(fault)?;
+            let rounded = number.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero);
+            scalar = Scalar::Number(rounded.to_string());
+        }
         let currency = match &rule.currency {
             Some(path) => self.currency(row, path)?,
             None => None,
@@ -244,6 +318,13 @@ impl<'a> RowMapper<'a> {
     fn scalar(&self, cell: Cell<'_>, path: &Path) -> Result<Scalar, Fault> {
         match cell {
             Cell::Text(text) => Ok(self.notation.text(text)),
+            Cell::Typed(CellKind::Number, text) => Ok(Scalar::Number(text.to_owned())),
+            Cell::Typed(CellKind::Moment, text) => Ok(Scalar::Moment(text.to_owned())),
+            Cell::Typed(CellKind::Flag, text) => Ok(Scalar::Flag(text == "true")),
+            Cell::Typed(CellKind::Error, _) => {
+                Err(Fault::new(&path.text, "is an error of the spreadsheet, such as #N/A"))
+            }
+            Cell::Typed(CellKind::Text, text) => Ok(self.notation.text(text)),
             Cell::Json(json) => self.notation.json(json).map_err(|reason| Fault::new(&path.text, reason)),
         }
     }
@@ -292,8 +373,9 @@ fn unused(row: &SourceRow<'_>, used: &HashSet<&str>) -> BTreeMap<String, serde_j
             .columns
             .iter()
             .zip(cells.iter())
+            .map(|(column, cell)| (column, header.text(cell)))
             .filter(|(column, cell)| !used.contains(column.as_str()) && !cell.trim().is_empty())
-            .map(|(column, cell)| (column.clone(), serde_json::Value::String(cell.to_string())))
+            .map(|(column, cell)| (column.clone(), serde_json::Value::String(cell.to_owned())))
             .collect(),
         Content::Json(crate::json::Json::Object(entries)) => entries
             .iter()

@@ -31,6 +31,8 @@ pub(super) enum Scalar {
     Text(String),
     Number(String),
     Flag(bool),
+    /// A sheet's date or time, in ISO form: read as that whatever formats the mapping names for text.
+    Moment(String),
 }
 
 impl Scalar {
@@ -38,7 +40,7 @@ impl Scalar {
     pub(super) fn into_text(self) -> Option<String> {
         match self {
             Self::Absent => None,
-            Self::Text(text) | Self::Number(text) => Some(text),
+            Self::Text(text) | Self::Number(text) | Self::Moment(text) => Some(text),
             Self::Flag(flag) => Some(flag.to_string()),
         }
     }
@@ -112,7 +114,7 @@ impl Notation {
         let parsed = match scalar {
             Scalar::Number(text) => parse_decimal(text),
             Scalar::Text(text) => self.plain_number(text).and_then(|plain| parse_decimal(&plain)),
-            Scalar::Flag(_) | Scalar::Absent => Err(MoneyError::NotANumber),
+            Scalar::Flag(_) | Scalar::Moment(_) | Scalar::Absent => Err(MoneyError::NotANumber),
         };
         parsed.map_err(|error| error.to_string())
     }
@@ -166,6 +168,9 @@ impl Notation {
         let Some(text) = scalar.clone().into_text().filter(|_| !matches!(scalar, Scalar::Flag(_))) else {
             return Err(NOT_A_DATE.into());
         };
+        if let Scalar::Moment(written) = scalar {
+            return iso(written).filter(|moment| moment.date(&self.timezone).year() >= 1).ok_or(NOT_A_DATE.into());
+        }
         let formats = format.into_iter().chain(self.date_formats.iter().map(String::as_str));
         let moment = formats
             .into_iter()
@@ -270,7 +275,7 @@ fn iso(text: &str) -> Option<Moment> {
 fn flag(scalar: &Scalar) -> Result<bool, String> {
     let text = match scalar {
         Scalar::Flag(flag) => return Ok(*flag),
-        Scalar::Text(text) | Scalar::Number(text) => text.to_ascii_lowercase(),
+        Scalar::Text(text) | Scalar::Number(text) | Scalar::Moment(text) => text.to_ascii_lowercase(),
         Scalar::Absent => String::new(),
     };
     match text.as_str() {

@@ -65,7 +65,7 @@ const SUPPLIER_FIELDS: &[FieldSpec] = &[
     text("number", "Supplier number", &["vendor number", "supplier id", "vendor id", "account number"])
         .id(Id::Supplier),
     text("name", "Name", &["called", "who is"]),
-    text("status", "Status", &["state", "standing"]),
+    text("status", "Status", &["state", "standing", "inactive", "blocked"]),
     flag("active", "Active", &["is active", "inactive", "still active"]),
     flag("blocked", "Blocked", &["is blocked", "stopped", "barred"]),
     text("blocked_reason", "Blocked because", &["why blocked", "reason for block"]),

@@ -134,6 +134,11 @@ impl Bench {
     }
 
     /// Starts `serve` on a free port and waits until it says where it listens.
+    /// A `countersign.toml` where the commands look for it first.
+    pub fn configure(&self, text: &str) {
+        std::fs::write(self.root.path().join("countersign.toml"), text).unwrap();
+    }
+
     pub fn serve(&self) -> Served {
         self.serve_with(&[])
     }

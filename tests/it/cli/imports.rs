@@ -6,6 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use super::bench::{Bench, ok_json, signal};
+use crate::files::build;
 
 fn counts(report: &Value) -> [u64; 5] {
     ["created", "changed", "unchanged", "removed", "rejected"].map(|name| report[name].as_u64().unwrap())
@@ -94,6 +95,77 @@ fn ctrl_c_finishes_the_batch_removes_nothing_and_the_same_command_goes_on() {
     assert!(created > 0 && created < 6_001 && removed == 0, "{report}");
     let again = ok_json(&bench.run(&["--json", "ingest", &folder]));
     assert_eq!(counts(&again), [6_001 - created, 0, created, 0, 0]);
+    assert_eq!(again["sent"], json!(6_001 - created), "what is in does not travel again");
+}
+
+#[test]
+fn a_workbook_a_pdf_and_a_mail_of_a_folder_go_in_and_a_scan_is_named() {
+    let bench = Bench::with_tenant();
+    let folder = bench.folder(&[]);
+    let write = |name: &str, bytes: &[u8]| std::fs::write(std::path::Path::new(&folder).join(name), bytes).unwrap();
+    std::fs::remove_file(std::path::Path::new(&folder).join("orders.csv")).unwrap();
+    let mapping = std::fs::read_to_string(std::path::Path::new(&folder).join("mapping.toml")).unwrap();
+    write("mapping.toml", mapping.replace("orders*.csv", "orders.xlsx").as_bytes());
+    let rows = [build::text_row(1, &["number", "total", "status"]), build::text_row(2, &["SO-1", "10.00", "open"])];
+    let bad = build::text_row(3, &["SO-2", "ten", "open"]);
+    write("orders.xlsx", &build::xlsx(&[("March", &format!("{}{bad}", rows.concat()))]));
+    write("hire.pdf", &build::pdf(&[&["Scaffold hire"], &["Hire above EUR 900 needs the site director."]]));
+    write("scan.pdf", &build::pdf(&[&[]]));
+    write("in.eml", build::MAIL.as_bytes());
+    let output = bench.run(&["--json", "ingest", &folder]);
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(counts(&report), [5, 0, 0, 0, 2], "an order, a policy, a PDF, a mail and its note: {report}");
+    let told = report["rejections"].to_string();
+    assert!(told.contains("orders.xlsx!March") && told.contains("total (B3)"), "{told}");
+    assert!(told.contains("scan.pdf") && told.contains("without a text layer"), "{told}");
+    let output = bench.run(&["ask", "Who is needed for a hire above EUR 900?"]);
+    let answer = String::from_utf8_lossy(&output.stdout);
+    assert!(answer.contains("page 2"), "{answer}");
+}
+
+#[test]
+fn a_watched_folder_takes_in_what_changes_and_removes_what_is_gone() {
+    let bench = Bench::with_tenant();
+    let folder = bench.folder(&["SO-1,10.00,open", "SO-2,11.00,open"]);
+    let mut child =
+        bench.command(&["ingest", &folder, "--watch"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut report = |wanted: &str| {
+        let line = told.by_ref().map(Result::unwrap).find(|line| line.contains("created")).unwrap();
+        assert!(line.contains(wanted), "{line}");
+    };
+    report("3 created");
+    // Half a file, then the rest of it: one look at the whole.
+    let path = std::path::Path::new(&folder).join("orders.csv");
+    std::fs::write(&path, "number,total,status\nSO-1,10.00,shipped\nSO-2,11").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    std::fs::write(&path, "number,total,status\nSO-1,10.00,shipped\nSO-3,12.00,open\n").unwrap();
+    report("1 created, 1 changed, 0 unchanged, 0 removed, 0 refused");
+    // What is gone goes later, when nobody writes.
+    report("0 created, 0 changed, 3 unchanged, 1 removed, 0 refused");
+    signal(&child, "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let answer = ok_json(&bench.run(&["--json", "ask", "What is the status of SO-1?"]));
+    assert!(answer["text"].as_str().unwrap().contains("shipped"), "{answer}");
+}
+
+#[test]
+fn a_suggested_mapping_is_one_that_reads_the_file() {
+    let bench = Bench::with_tenant();
+    let folder = bench.folder(&[]);
+    let file = std::path::Path::new(&folder).join("purchase_orders.csv");
+    let rows = "PO Number,Vendor ID,Order Date,Status,Total Amount,Currency\nPO-1,V-7,02.03.2026,Open,\"1.250,00\",EUR\nPO-2,V-7,15.03.2026,Closed,\"80,50\",EUR\n";
+    std::fs::write(&file, rows).unwrap();
+    let output = bench.run(&["--json", "ingest", "--suggest-mapping", file.to_str().unwrap(), "--dry-run"]);
+    let suggestion = ok_json(&output);
+    assert_eq!(suggestion["kind"], json!("purchase_order"), "{suggestion}");
+    assert_eq!(suggestion["dry_run"]["kinds"], json!({ "purchase_order": 2 }), "{suggestion}");
+    assert_eq!(suggestion["dry_run"]["rejected"], json!(0), "{suggestion}");
+    let plain = bench.run(&["ingest", "--suggest-mapping", file.to_str().unwrap()]);
+    let toml = String::from_utf8_lossy(&plain.stdout);
+    assert!(toml.contains("decimal = \",\"") && toml.contains("%d.%m.%Y"), "{toml}");
+    assert_eq!(ok_json(&bench.run(&["--json", "index", "status"]))["chunks"], json!(0), "a proposal changes nothing");
 }
 
 #[test]

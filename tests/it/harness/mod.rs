@@ -234,7 +234,9 @@ impl TestApp {
         Self::with(engine, Setup::default()).await
     }
 
-    pub async fn with(engine: Engine, setup: Setup) -> Option<Self> {
+    pub async fn with(engine: Engine, mut setup: Setup) -> Option<Self> {
+        // This process is a test, which cannot start itself again as a reader of files.
+        setup.config.ingest.program.get_or_insert_with(|| env!("CARGO_BIN_EXE_countersign").into());
         let logs = Logs::capture();
         let directory = own_directory();
         let database =
