@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use countersign::demo::{self, DemoCompany};
+use countersign::demo::DemoCompany;
 
 use crate::manifest::{Place, Roots};
 use crate::truth;
@@ -136,6 +136,8 @@ pub fn resolve(case: &mut Case, company: &DemoCompany, files: &[(String, Vec<u8>
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    use countersign::demo;
 
     use super::*;
 

@@ -52,7 +52,7 @@ pub fn says(name: &str, c: &DemoCompany) -> Option<Vec<String>> {
         }
         "oldest_open_orders" => {
             let mut own: Vec<&Order> = c.orders.iter().filter(|o| open(o)).collect();
-            own.sort_by(|a, b| a.ordered_at.date().cmp(&b.ordered_at.date()));
+            own.sort_by_key(|order| order.ordered_at.date());
             own.iter().take(1).map(|o| o.order_id.clone()).collect()
         }
         "orders_by_status" => {

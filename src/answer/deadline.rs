@@ -89,6 +89,7 @@ mod tests {
         let found = Found {
             id: "0190a5c5-0000-7000-8000-000000000000".parse().unwrap(),
             source: "erp".into(),
+            source_id: String::new(),
             version: 1,
             record,
             seen_at_us: 0,

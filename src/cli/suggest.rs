@@ -51,7 +51,7 @@ pub async fn run(context: &Context, file: &Path, dry_run: bool) -> Result<Exit, 
         }
         context.output.note(told);
     }
-    context.output.result(&result, suggestion.toml.trim_end().to_owned());
+    context.output.result(&result, suggestion.toml.trim_end());
     if !dry_run {
         context
             .output

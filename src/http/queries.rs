@@ -49,7 +49,7 @@ async fn run_query(
     let checked = body
         .query
         .check(compute::sees_costs(&caller), today)
-        .map_err(|error| Problem::unprocessable("query", &error.to_string()))?;
+        .map_err(|error| Problem::unprocessable("query", error.to_string()))?;
     record::facts::ensure(&app.store, caller.tenant).await?;
     let mut tx = app.store.begin_read(caller.tenant).await?;
     Ok(Json(compute::run(&mut tx, &checked, &caller.audiences(), rows, offset).await?))

@@ -14,11 +14,14 @@ use standardwebhooks::Webhook;
 
 use crate::harness::{Engine, Setup, TestApp};
 
+/// A status, and a header with its value.
+type Scripted = (u16, Option<(&'static str, &'static str)>);
+
 /// A receiver that answers what it is told to and keeps what it got.
 #[derive(Clone, Default)]
 struct Receiver {
     got: Arc<Mutex<Vec<(HeaderMap, String)>>>,
-    answers: Arc<Mutex<VecDeque<(u16, Option<(&'static str, &'static str)>)>>>,
+    answers: Arc<Mutex<VecDeque<Scripted>>>,
 }
 
 impl Receiver {

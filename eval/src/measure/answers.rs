@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use countersign::demo;
 use serde_json::Value;
 
 use super::Run;

@@ -274,6 +274,9 @@ impl Mapping {
     }
 }
 
+/// Hears of each record with its file and row, or of why there is none.
+type EachRow<'a> = dyn FnMut(&str, Result<(Record, u64), Rejection>) + 'a;
+
 /// Calls `each` for every record of a file, good or bad, in order, with the name of the file (and sheet) it is in.
 fn read_rows(
     source: &Source<'_>,
@@ -281,7 +284,7 @@ fn read_rows(
     mapper: &RowMapper<'_>,
     lines: &mut Lines<'_>,
     limits: &Limits,
-    each: &mut dyn FnMut(&str, Result<(Record, u64), Rejection>),
+    each: &mut EachRow,
 ) {
     if !mapper.groups() {
         source.rows(rows, limits, &mut |file, row| {
@@ -292,7 +295,7 @@ fn read_rows(
         return;
     }
     let mut open: Option<(String, Group)> = None;
-    let mut end = |open: &mut Option<(String, Group)>, each: &mut dyn FnMut(&str, Result<(Record, u64), Rejection>)| {
+    let mut end = |open: &mut Option<(String, Group)>, each: &mut EachRow| {
         if let Some((file, group)) = open.take()
             && let Some(outcome) = mapper.grouped(&file, &group, lines).transpose()
         {
