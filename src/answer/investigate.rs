@@ -148,7 +148,10 @@ async fn looked_up_and_retrieved(
     let named: Vec<&Found> = identified.iter().filter_map(|one| one.records.first()).collect();
     let blanked = blank(&question.text, identified);
     let marked = marked(&question.text, identified, &named);
-    if history::asks_for_changes(&marked) && !named.is_empty() {
+    // As it was typed too: what was taken for a typing error may be the very word that asks.
+    let asks_for_changes =
+        [&marked, &ingest::text::for_matching(&blanked)].into_iter().any(|words| history::asks_for_changes(words));
+    if asks_for_changes && !named.is_empty() {
         changes(context, caller, &named, &marked, today, dossier).await?;
         return Ok(());
     }

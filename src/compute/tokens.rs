@@ -7,7 +7,7 @@ use regex::Regex;
 use super::{dates, lexicon};
 
 static WORD: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"§\d*|[\p{L}\p{N}]+(?:['’.,_-][\p{L}\p{N}]+)*|[€$£<>≥≤]=?|&").ok());
+    LazyLock::new(|| Regex::new(r"§\d*(?:['’]s)?|[\p{L}\p{N}]+(?:['’.,_-][\p{L}\p{N}]+)*|[€$£<>≥≤]=?|&").ok());
 
 /// The words of a folded question. `§3` stands for the fourth entity.
 pub fn words(folded: &str) -> Vec<String> {

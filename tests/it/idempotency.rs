@@ -134,10 +134,11 @@ async fn a_refused_request_keeps_nothing_and_its_key_can_be_used_again(
 }
 
 /// Routes with another method than GET that take no key, and why.
-const WITHOUT_KEY: [(&str, &str); 10] = [
+const WITHOUT_KEY: [(&str, &str); 11] = [
     ("POST /v1/answers", "keeps an answer: asked twice, answered twice; a broken stream goes on by event id"),
     ("POST /v1/chat/completions", "keeps an answer: asked twice, answered twice"),
     ("POST /v1/search", "changes nothing"),
+    ("POST /v1/queries", "changes nothing"),
     ("POST /v1/audit:verify", "changes nothing"),
     ("POST /v1/detection:backtest", "changes nothing"),
     ("POST /v1/sources/{name}/offers", "marks as seen what is there, however often"),
